@@ -1,0 +1,275 @@
+package dev.lockstep.testkit.kafka;
+
+import dev.lockstep.testkit.process.ChildJvm;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AdminClientConfig;
+import org.apache.kafka.common.Uuid;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A Kafka cluster of real brokers, each a process of its own, all on loopback.
+ *
+ * <p>Brokers are KRaft nodes (broker and controller in one). Data survives {@link Node#kill()} and
+ * {@link Node#restart()}; ports never change. Not thread-safe.
+ */
+public final class KafkaCluster implements AutoCloseable {
+
+  private static final Duration START_TIMEOUT = Duration.ofSeconds(60);
+
+  private final List<Node> nodes;
+
+  private KafkaCluster(List<Node> nodes) {
+    this.nodes = nodes;
+  }
+
+  /**
+   * Starts a cluster with a profile's settings.
+   *
+   * @param directory where data and broker output go; created if missing
+   * @param size number of brokers, 1 or 3
+   * @param profile broker settings
+   * @return the cluster, ready for clients
+   * @throws IllegalStateException when the brokers are not ready within 60 s; the message names
+   *     their output files
+   */
+  public static KafkaCluster start(Path directory, int size, BrokerProfile profile) {
+    return start(directory, size, profile, Map.of());
+  }
+
+  /**
+   * Starts a cluster with a profile's settings and further ones.
+   *
+   * @param directory where data and broker output go; created if missing
+   * @param size number of brokers, 1 or 3
+   * @param profile broker settings
+   * @param overrides broker properties that win over everything else
+   * @return the cluster, ready for clients
+   * @throws IllegalStateException when the brokers are not ready within 60 s
+   */
+  public static KafkaCluster start(
+      Path directory, int size, BrokerProfile profile, Map<String, String> overrides) {
+    if (size != 1 && size != 3) {
+      throw new IllegalArgumentException("A test cluster has 1 or 3 brokers, asked for " + size);
+    }
+    String clusterId = Uuid.randomUuid().toString();
+    List<Ports> ports = new ArrayList<>();
+    for (int id = 1; id <= size; id++) {
+      ports.add(new Ports(id, FreePort.find(), FreePort.find()));
+    }
+    String voters =
+        ports.stream()
+            .map(p -> p.id() + "@127.0.0.1:" + p.controller())
+            .collect(Collectors.joining(","));
+    List<Node> nodes = new ArrayList<>();
+    for (Ports own : ports) {
+      Path home = directory.resolve("broker-" + own.id());
+      Map<String, String> settings = BrokerSettings.of(own, size, voters, home);
+      settings.putAll(profile.settings());
+      settings.putAll(overrides);
+      Node node = new Node(own.id(), own.broker(), home, settings);
+      node.format(clusterId);
+      nodes.add(node);
+    }
+    KafkaCluster cluster = new KafkaCluster(List.copyOf(nodes));
+    try {
+      nodes.forEach(Node::launch);
+      cluster.awaitReady();
+    } catch (RuntimeException e) {
+      cluster.close();
+      throw e;
+    }
+    return cluster;
+  }
+
+  /**
+   * Returns the addresses for {@code bootstrap.servers}.
+   *
+   * @return comma separated list of all brokers
+   */
+  public String bootstrapServers() {
+    return nodes.stream().map(n -> "127.0.0.1:" + n.port()).collect(Collectors.joining(","));
+  }
+
+  /**
+   * Returns one broker.
+   *
+   * @param id 1 for the first
+   * @return the broker with this node id
+   */
+  public Node node(int id) {
+    return nodes.get(id - 1);
+  }
+
+  /**
+   * Waits until every broker is in the cluster.
+   *
+   * @throws IllegalStateException when that takes longer than 60 s
+   */
+  public void awaitReady() {
+    long end = System.nanoTime() + START_TIMEOUT.toNanos();
+    Map<String, Object> config =
+        Map.of(
+            AdminClientConfig.BOOTSTRAP_SERVERS_CONFIG,
+            bootstrapServers(),
+            AdminClientConfig.REQUEST_TIMEOUT_MS_CONFIG,
+            2000,
+            AdminClientConfig.RECONNECT_BACKOFF_MAX_MS_CONFIG,
+            200);
+    try (Admin admin = Admin.create(config)) {
+      while (!allPresent(admin)) {
+        List<Node> dead = nodes.stream().filter(n -> !n.isAlive()).toList();
+        if (!dead.isEmpty() || System.nanoTime() > end) {
+          throw new IllegalStateException(
+              "Kafka cluster of %d did not become ready; brokers that ended: %s; see %s"
+                  .formatted(
+                      nodes.size(),
+                      dead.stream().map(Node::id).toList(),
+                      nodes.stream().map(Node::output).toList()));
+        }
+      }
+    }
+  }
+
+  private boolean allPresent(Admin admin) {
+    try {
+      return admin.describeCluster().nodes().get(2, TimeUnit.SECONDS).size() == nodes.size();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IllegalStateException("Interrupted while waiting for brokers", e);
+    } catch (ExecutionException | java.util.concurrent.TimeoutException e) {
+      return false;
+    }
+  }
+
+  /** Ends all brokers; data stays where it is. */
+  @Override
+  public void close() {
+    nodes.forEach(Node::close);
+  }
+
+  record Ports(int id, int broker, int controller) {}
+
+  /** One broker of the cluster. */
+  public static final class Node {
+
+    private final int id;
+    private final int port;
+    private final Path home;
+    private final Map<String, String> settings;
+    private @Nullable ChildJvm process;
+
+    Node(int id, int port, Path home, Map<String, String> settings) {
+      this.id = id;
+      this.port = port;
+      this.home = home;
+      this.settings = settings;
+    }
+
+    /**
+     * Returns the node id.
+     *
+     * @return 1 for the first broker
+     */
+    public int id() {
+      return id;
+    }
+
+    /**
+     * Returns the port for clients.
+     *
+     * @return a port on 127.0.0.1
+     */
+    public int port() {
+      return port;
+    }
+
+    /** Ends the broker at once with SIGKILL. */
+    public void kill() {
+      running().kill();
+    }
+
+    /** Stops every thread of the broker with SIGSTOP. */
+    public void pause() {
+      running().pause();
+    }
+
+    /** Lets a paused broker go on. */
+    public void resume() {
+      running().resume();
+    }
+
+    /** Ends the broker in order, then starts it again on the same data. */
+    public void restart() {
+      if (isAlive()) {
+        running().stop();
+      }
+      launch();
+    }
+
+    /**
+     * Returns the process id of the broker.
+     *
+     * @return process id
+     */
+    public long pid() {
+      return running().pid();
+    }
+
+    boolean isAlive() {
+      return process != null && process.isAlive();
+    }
+
+    Path output() {
+      return home.resolve("broker.log");
+    }
+
+    void format(String clusterId) {
+      BrokerSettings.format(id, clusterId, home);
+    }
+
+    void launch() {
+      Path file = home.resolve("server.properties");
+      try {
+        Files.writeString(
+            file,
+            settings.entrySet().stream()
+                .map(e -> e.getKey() + "=" + e.getValue())
+                .sorted()
+                .collect(Collectors.joining("\n", "", "\n")));
+      } catch (IOException e) {
+        throw new UncheckedIOException("Broker settings could not be written to " + file, e);
+      }
+      process =
+          ChildJvm.start(
+              "broker-" + id,
+              output(),
+              BrokerSettings.JVM_ARGUMENTS,
+              "kafka.Kafka",
+              List.of(file.toString()));
+    }
+
+    void close() {
+      if (process != null) {
+        process.kill();
+      }
+    }
+
+    private ChildJvm running() {
+      if (process == null || !process.isAlive()) {
+        throw new IllegalStateException("Broker " + id + " does not run; restart it first");
+      }
+      return process;
+    }
+  }
+}
