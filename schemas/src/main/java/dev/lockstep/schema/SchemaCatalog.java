@@ -56,6 +56,27 @@ public final class SchemaCatalog {
   }
 
   /**
+   * Returns all types.
+   *
+   * @return types in ascending order of their fingerprints
+   */
+  public List<RecordType> types() {
+    return List.copyOf(byFingerprint.values());
+  }
+
+  /**
+   * Makes a catalog with the types of another one.
+   *
+   * @param other further types
+   * @return catalog of the types of both
+   */
+  public SchemaCatalog and(SchemaCatalog other) {
+    Map<Class<?>, RecordType> all = new HashMap<>(byClass);
+    all.putAll(other.byClass);
+    return new SchemaCatalog(all.values());
+  }
+
+  /**
    * Returns the fingerprints of all types.
    *
    * @return fingerprints in ascending order

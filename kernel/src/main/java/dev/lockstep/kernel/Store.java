@@ -1,0 +1,65 @@
+package dev.lockstep.kernel;
+
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A machine's state on one partition: rows in ascending order of their keys, compared as unsigned
+ * bytes. Only for use during the turn that it was given for.
+ */
+public interface Store {
+
+  /**
+   * One row.
+   *
+   * @param key key
+   * @param value value
+   */
+  @SuppressWarnings("ArrayRecordComponent") // equals compares the contents
+  record Row(byte[] key, byte[] value) {
+
+    @Override
+    public boolean equals(@Nullable Object other) {
+      return other instanceof Row row
+          && java.util.Arrays.equals(key, row.key)
+          && java.util.Arrays.equals(value, row.value);
+    }
+
+    @Override
+    public int hashCode() {
+      return java.util.Arrays.hashCode(key);
+    }
+  }
+
+  /**
+   * Reads a row.
+   *
+   * @param key key
+   * @return its value, or null when there is no such row
+   */
+  byte @Nullable [] get(byte[] key);
+
+  /**
+   * Writes a row.
+   *
+   * @param key key
+   * @param value value; an earlier one is replaced
+   */
+  void put(byte[] key, byte[] value);
+
+  /**
+   * Removes a row; nothing happens when there is none.
+   *
+   * @param key key
+   */
+  void delete(byte[] key);
+
+  /**
+   * Reads the first rows whose keys begin with a prefix.
+   *
+   * @param prefix first bytes of the key
+   * @param limit most rows to return, at least 1
+   * @return rows in ascending order
+   */
+  List<Row> scan(byte[] prefix, int limit);
+}

@@ -1,0 +1,178 @@
+package dev.lockstep.kernel;
+
+import static java.util.Objects.requireNonNull;
+
+import dev.lockstep.kernel.internal.streams.ControlTopic;
+import dev.lockstep.kernel.internal.streams.TopicCheck;
+import dev.lockstep.schema.LockstepConfig;
+import dev.lockstep.schema.TopicSpec;
+import dev.lockstep.schema.kernel.Destination;
+import dev.lockstep.schema.kernel.Layout;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.function.UnaryOperator;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.TopicDescription;
+import org.apache.kafka.common.KafkaFuture;
+import org.jspecify.annotations.Nullable;
+
+/** Creates, checks and prints the topics of a {@link TopicPlan}. Thread-safe. */
+public final class TopicAdmin implements AutoCloseable {
+
+  private static final long TIMEOUT_SECONDS = 30;
+
+  private final LockstepConfig config;
+  private final Admin admin;
+
+  /**
+   * Connects.
+   *
+   * @param config how to reach Kafka
+   */
+  public TopicAdmin(LockstepConfig config) {
+    this.config = config;
+    this.admin = Admin.create(config.client());
+  }
+
+  /**
+   * Creates what is missing, and writes the first Layout of each input topic. Doing it again
+   * changes nothing; a run that was cut short is completed.
+   *
+   * @param plan all topics
+   * @throws KernelException when a topic cannot be created, or an input topic already holds records
+   *     but no Layout
+   */
+  public void create(TopicPlan plan) {
+    Set<String> present = get(admin.listTopics().names(), "Topics could not be listed");
+    List<NewTopic> missing = new ArrayList<>();
+    for (TopicSpec spec : plan.topics(config)) {
+      if (!present.contains(spec.name())) {
+        missing.add(
+            new NewTopic(spec.name(), Optional.of(spec.partitions()), Optional.empty())
+                .configs(spec.settings()));
+      }
+    }
+    get(admin.createTopics(missing).all(), "Topics could not be created");
+    try (ControlTopic control = new ControlTopic(config)) {
+      Map<String, Layout> layouts = control.read();
+      for (InputPlan input : plan.inputs()) {
+        writeFirstLayout(control, input, layouts.get(input.topic().name()));
+      }
+    }
+  }
+
+  /**
+   * Compares topics and brokers with a plan.
+   *
+   * @param plan all topics
+   * @return all faults, each with its remedy; empty when all is well
+   */
+  public List<String> check(TopicPlan plan) {
+    return new TopicCheck(admin).faults(plan.topics(config));
+  }
+
+  /**
+   * Prints a plan.
+   *
+   * @param plan all topics
+   * @return one line per topic: name, partitions, role, settings
+   */
+  public String print(TopicPlan plan) {
+    StringBuilder text = new StringBuilder();
+    for (TopicSpec spec : plan.topics(config)) {
+      text.append(
+          "%s partitions=%d role=%s %s%n"
+              .formatted(
+                  spec.name(), spec.partitions(), spec.role(), new TreeMap<>(spec.settings())));
+    }
+    return text.toString();
+  }
+
+  /**
+   * Returns the Layouts in force.
+   *
+   * @return by input topic
+   */
+  public Map<String, Layout> layouts() {
+    try (ControlTopic control = new ControlTopic(config)) {
+      return control.read();
+    }
+  }
+
+  /**
+   * Changes the Layout of an input topic, from a place in each partition on. Every instance must
+   * know the new logic version and schemas before.
+   *
+   * @param topic input topic
+   * @param change makes the new Layout from the one in force; topic id, epoch and partition count
+   *     must stay
+   * @throws KernelException when the topic has no Layout yet, or a partition could not be written;
+   *     doing it again is safe
+   */
+  public void changeLayout(String topic, UnaryOperator<Layout> change) {
+    try (ControlTopic control = new ControlTopic(config)) {
+      Layout current = control.read().get(topic);
+      if (current == null) {
+        throw new KernelException("Topic '" + topic + "' has no Layout yet: create it first");
+      }
+      control.announce(change.apply(current));
+    }
+  }
+
+  @Override
+  public void close() {
+    admin.close();
+  }
+
+  private void writeFirstLayout(ControlTopic control, InputPlan input, @Nullable Layout known) {
+    String topic = input.topic().name();
+    TopicDescription description =
+        requireNonNull(
+            get(admin.describeTopics(List.of(topic)).allTopicNames(), "'" + topic + "' is missing")
+                .get(topic));
+    String topicId = description.topicId().toString();
+    if (known != null && known.getTopicId().equals(topicId)) {
+      return;
+    }
+    int epoch = known == null ? 1 : known.getTopicEpoch() + 1;
+    List<Destination> destinations = new ArrayList<>();
+    for (TopicSpec destination : input.destinations()) {
+      destinations.add(
+          new Destination(destination.name(), destination.partitions(), input.maxBytes()));
+    }
+    control.writeFirst(
+        new Layout(
+            topic,
+            topicId,
+            epoch,
+            input.topic().partitions(),
+            input.tickMillis(),
+            input.logicVersion(),
+            input.schemas(),
+            destinations,
+            new HashMap<>(input.limits())));
+  }
+
+  private static <T> T get(KafkaFuture<T> future, String failure) {
+    try {
+      return future.get(TIMEOUT_SECONDS, TimeUnit.SECONDS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new KernelException(failure + ": interrupted", e);
+    } catch (ExecutionException e) {
+      throw new KernelException(failure + ": " + e.getCause(), e);
+    } catch (TimeoutException e) {
+      throw new KernelException(
+          failure + ": no answer within " + TIMEOUT_SECONDS + " s; are the brokers up?", e);
+    }
+  }
+}

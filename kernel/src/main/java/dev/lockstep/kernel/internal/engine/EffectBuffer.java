@@ -1,0 +1,146 @@
+package dev.lockstep.kernel.internal.engine;
+
+import dev.lockstep.kernel.Announcement;
+import dev.lockstep.kernel.EffectRefusedException;
+import dev.lockstep.kernel.Effects;
+import dev.lockstep.schema.EffectPosition;
+import dev.lockstep.schema.LockstepHeaders;
+import dev.lockstep.schema.Partitions;
+import dev.lockstep.schema.kernel.Destination;
+import dev.lockstep.schema.kernel.Layout;
+import dev.lockstep.schema.spi.RecordCodec;
+import java.nio.charset.StandardCharsets;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/** The effects of one record, each checked against the Layout before it exists. */
+final class EffectBuffer implements Effects {
+
+  private final Layout layout;
+  private final LogRecord cause;
+  private final Rows rows;
+  private final RecordCodec codec;
+  private final List<Announcement> announcements = new ArrayList<>();
+  private final Map<Target, EffectPosition> last = new LinkedHashMap<>();
+
+  EffectBuffer(Layout layout, LogRecord cause, Rows rows, RecordCodec codec) {
+    this.layout = layout;
+    this.cause = cause;
+    this.rows = rows;
+    this.codec = codec;
+  }
+
+  @Override
+  public void send(String topic, String key, Object record) throws EffectRefusedException {
+    Destination destination = destination(topic);
+    byte[] keyBytes = key.getBytes(StandardCharsets.UTF_8);
+    add(destination, Partitions.of(keyBytes, destination.getPartitions()), keyBytes, record);
+  }
+
+  @Override
+  public void send(String topic, int partition, String key, Object record)
+      throws EffectRefusedException {
+    Destination destination = destination(topic);
+    if (partition < 0 || partition >= destination.getPartitions()) {
+      throw new EffectRefusedException(
+          "Partition %d of '%s' does not exist: the Layout gives it %d"
+              .formatted(partition, topic, destination.getPartitions()));
+    }
+    add(destination, partition, key.getBytes(StandardCharsets.UTF_8), record);
+  }
+
+  List<Announcement> announcements() {
+    return announcements;
+  }
+
+  /** Writes, per destination partition, the last position sent there. */
+  void writePrevious(Fold.Writer writer) {
+    last.forEach(
+        (target, position) ->
+            writer.put(
+                Keys.previous(target.topic(), target.partition()),
+                LockstepHeaders.bytes(position.epoch() + "." + position.point())));
+  }
+
+  private Destination destination(String topic) throws EffectRefusedException {
+    for (Destination destination : layout.getDestinations()) {
+      if (destination.getTopic().equals(topic)) {
+        return destination;
+      }
+    }
+    throw new EffectRefusedException(
+        "Topic '%s' is not a destination of '%s': the Layout lists %s"
+            .formatted(
+                topic,
+                layout.getTopic(),
+                layout.getDestinations().stream().map(Destination::getTopic).toList()));
+  }
+
+  private void add(Destination destination, int partition, byte[] key, Object record)
+      throws EffectRefusedException {
+    byte[] value = codec.encode(record);
+    EffectPosition position = position(destination.getTopic(), partition);
+    List<Announcement.HeaderText> headers = headers(position, record);
+    int bytes = key.length + value.length;
+    for (Announcement.HeaderText header : headers) {
+      bytes += header.name().length() + header.value().length();
+    }
+    if (bytes > destination.getMaxBytes()) {
+      throw new EffectRefusedException(
+          "A %s of %d bytes is too large for '%s': the Layout allows %d"
+              .formatted(
+                  record.getClass().getSimpleName(),
+                  bytes,
+                  destination.getTopic(),
+                  destination.getMaxBytes()));
+    }
+    announcements.add(new Announcement(destination.getTopic(), partition, key, value, headers));
+    last.put(new Target(destination.getTopic(), partition), position);
+  }
+
+  private EffectPosition position(String topic, int partition) {
+    EffectPosition before = last.get(new Target(topic, partition));
+    EffectPosition.@Nullable Point previous =
+        before != null ? before.point() : stored(topic, partition);
+    return new EffectPosition(
+        layout.getTopic(),
+        cause.partition(),
+        layout.getTopicEpoch(),
+        cause.offset(),
+        announcements.size(),
+        previous,
+        cause.timestamp(),
+        cause.leaderEpoch());
+  }
+
+  private EffectPosition.@Nullable Point stored(String topic, int partition) {
+    byte[] row = rows.get(Keys.previous(topic, partition));
+    if (row == null) {
+      return null;
+    }
+    List<String> fields = List.of(new String(row, StandardCharsets.UTF_8).split("\\.", -1));
+    // positions of another epoch do not compare with ours
+    return Integer.parseInt(fields.get(0)) == layout.getTopicEpoch()
+        ? new EffectPosition.Point(Long.parseLong(fields.get(1)), Integer.parseInt(fields.get(2)))
+        : null;
+  }
+
+  private List<Announcement.HeaderText> headers(EffectPosition position, Object record) {
+    String source = position.topic() + "/" + position.partition();
+    return List.of(
+        new Announcement.HeaderText(LockstepHeaders.POSITION, position.format()),
+        new Announcement.HeaderText(LockstepHeaders.CE_SPECVERSION, "1.0"),
+        new Announcement.HeaderText(
+            LockstepHeaders.CE_ID, source + "/" + position.epoch() + "." + position.point()),
+        new Announcement.HeaderText(LockstepHeaders.CE_SOURCE, "/lockstep/" + source),
+        new Announcement.HeaderText(LockstepHeaders.CE_TYPE, record.getClass().getName()),
+        new Announcement.HeaderText(
+            LockstepHeaders.CE_TIME, Instant.ofEpochMilli(position.logTime()).toString()));
+  }
+
+  private record Target(String topic, int partition) {}
+}

@@ -1,0 +1,19 @@
+package dev.lockstep.kernel.internal.engine;
+
+import dev.lockstep.kernel.MachineSpec;
+import java.util.function.Consumer;
+
+/**
+ * What a fold needs besides its rows.
+ *
+ * @param machine the kind of machine
+ * @param partition input partition
+ * @param twice run each turn twice and compare: for tests and debugging
+ * @param alarm told what people should look at; never changes a decision
+ */
+public record FoldSpec(MachineSpec machine, int partition, boolean twice, Consumer<String> alarm) {
+
+  String name() {
+    return machine.inputTopic() + "-" + partition;
+  }
+}

@@ -1,0 +1,182 @@
+package dev.lockstep.kernel.internal.streams;
+
+import dev.lockstep.kernel.Announcement;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Consumer;
+import org.apache.kafka.clients.consumer.CommitFailedException;
+import org.apache.kafka.clients.producer.Producer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.header.internals.RecordHeader;
+import org.apache.kafka.common.header.internals.RecordHeaders;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Announces effects at once, in order, through a plain idempotent producer with one request in
+ * flight.
+ *
+ * <p>At its first failure it closes for good: nothing later of this producer may land, or a
+ * receiver would take a later effect and miss the failed one. What it did not deliver is announced
+ * by the fold that starts again from the committed state (rules 3 and 6).
+ */
+final class ExpressLane {
+
+  /* Concurrency: send and settle are called by one StreamThread, callbacks by the producer's I/O
+   * thread. Counters are guarded by `lock`; it is never held while the producer is called, because
+   * a full buffer runs callbacks in the caller's thread.
+   *
+   * Crash points: a failure that leaves send() runs no callback (interrupt, serialization, Error),
+   * so it is caught here. A callback may never come (Error on the I/O thread): settle waits on its
+   * own counter and for a bounded time, not on flush(). */
+
+  private static final ThreadLocal<@Nullable ExpressLane> OF_THREAD = new ThreadLocal<>();
+
+  private final Producer<byte[], byte[]> producer;
+  private final Duration settleTimeout;
+  private final Consumer<String> onFailure;
+  private final ReentrantLock lock = new ReentrantLock();
+  private final Condition changed = lock.newCondition();
+  private long sent;
+  private long acknowledged;
+  private volatile @Nullable String failure;
+
+  ExpressLane(
+      Producer<byte[], byte[]> producer, Duration settleTimeout, Consumer<String> onFailure) {
+    this.producer = producer;
+    this.settleTimeout = settleTimeout;
+    this.onFailure = onFailure;
+  }
+
+  /** Returns the lane of the calling StreamThread's current producer. */
+  static ExpressLane ofThread() {
+    ExpressLane lane = OF_THREAD.get();
+    if (lane == null) {
+      throw new IllegalStateException(
+          "Thread " + Thread.currentThread().getName() + " has no producer yet");
+    }
+    return lane;
+  }
+
+  /** Makes this the lane of the calling thread. */
+  void bind() {
+    OF_THREAD.set(this);
+  }
+
+  /** Sends an effect, or drops it when the lane has failed. Only an Error is thrown. */
+  void send(Announcement effect) {
+    if (failure != null) {
+      return;
+    }
+    lock.lock();
+    try {
+      sent++;
+    } finally {
+      lock.unlock();
+    }
+    try {
+      var unused =
+          producer.send(record(effect), (metadata, error) -> completed(effect.topic(), error));
+    } catch (Throwable thrown) {
+      fail(effect.topic(), thrown);
+      if (thrown instanceof Error error) {
+        throw error;
+      }
+      if (thrown instanceof org.apache.kafka.common.errors.InterruptException) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+
+  /**
+   * Waits until every effect is acknowledged.
+   *
+   * @throws CommitFailedException when one is not: Streams then closes all tasks of the thread
+   *     dirty, makes a new producer and folds again from the last commit
+   */
+  void settle() {
+    long left = settleTimeout.toNanos();
+    long missing;
+    boolean interrupted = false;
+    lock.lock();
+    try {
+      while (failure == null && acknowledged < sent && left > 0) {
+        left = changed.awaitNanos(left);
+      }
+    } catch (InterruptedException e) {
+      interrupted = true;
+    } finally {
+      missing = sent - acknowledged;
+      lock.unlock();
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+    if (failure == null && missing == 0 && !interrupted) {
+      return;
+    }
+    if (failure == null) {
+      String why = interrupted ? "interrupted" : "no answer within " + settleTimeout;
+      fail("?", new IllegalStateException(missing + " effects are not acknowledged: " + why));
+    }
+    throw new CommitFailedException("Effects are not delivered: " + failure);
+  }
+
+  boolean failed() {
+    return failure != null;
+  }
+
+  /** Fails the lane from outside: the transaction's own outcome is not known. */
+  void fail(String destination, Throwable cause) {
+    boolean first;
+    lock.lock();
+    try {
+      first = failure == null;
+      if (first) {
+        failure = destination + ": " + cause;
+      }
+      changed.signalAll();
+    } finally {
+      lock.unlock();
+    }
+    if (first) {
+      producer.close(Duration.ZERO);
+      onFailure.accept(destination + ": " + cause);
+    }
+  }
+
+  void close() {
+    producer.close(Duration.ZERO);
+  }
+
+  private void completed(String destination, @Nullable Exception error) {
+    try {
+      if (error != null) {
+        fail(destination, error);
+        return;
+      }
+      lock.lock();
+      try {
+        acknowledged++;
+        if (acknowledged == sent) {
+          changed.signalAll();
+        }
+      } finally {
+        lock.unlock();
+      }
+    } catch (Throwable thrown) {
+      // the I/O thread would die and take every later callback with it
+      failure = "callback failed: " + thrown;
+    }
+  }
+
+  private static ProducerRecord<byte[], byte[]> record(Announcement effect) {
+    RecordHeaders headers = new RecordHeaders();
+    for (Announcement.HeaderText header : effect.headers()) {
+      headers.add(new RecordHeader(header.name(), header.value().getBytes(StandardCharsets.UTF_8)));
+    }
+    return new ProducerRecord<>(
+        effect.topic(), effect.partition(), null, effect.key(), effect.value(), headers);
+  }
+}

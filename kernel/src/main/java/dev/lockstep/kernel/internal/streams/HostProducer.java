@@ -1,0 +1,72 @@
+package dev.lockstep.kernel.internal.streams;
+
+import java.time.Duration;
+import java.util.Map;
+import org.apache.kafka.clients.consumer.CommitFailedException;
+import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.TimeoutException;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+
+/**
+ * The transactional producer of a StreamThread: lets no commit pass before its express lane is
+ * settled.
+ *
+ * <p>{@link CommitFailedException} is the only exception that makes Kafka Streams 4.3 fold again
+ * from the committed state in every path. A TimeoutException would end in TaskCorruptedException,
+ * after which Streams may commit state without offsets or go on without rewinding the consumer, so
+ * it is turned into the former here (rule 3, decision 0003). A failure is final for this object:
+ * Streams commits a second time after some failures, and that commit must not pass either.
+ */
+final class HostProducer extends KafkaProducer<byte[], byte[]> {
+
+  private final ExpressLane lane;
+
+  HostProducer(Map<String, Object> config, ExpressLane lane) {
+    super(config, new ByteArraySerializer(), new ByteArraySerializer());
+    this.lane = lane;
+  }
+
+  @Override
+  public void initTransactions() {
+    super.initTransactions();
+    // runs on the StreamThread, before any task of it is initialized
+    lane.bind();
+  }
+
+  @Override
+  public void sendOffsetsToTransaction(
+      Map<TopicPartition, OffsetAndMetadata> offsets, ConsumerGroupMetadata group) {
+    lane.settle();
+    orFail(() -> super.sendOffsetsToTransaction(offsets, group));
+  }
+
+  @Override
+  public void commitTransaction() {
+    lane.settle();
+    orFail(super::commitTransaction);
+  }
+
+  @Override
+  public void close() {
+    lane.close();
+    super.close();
+  }
+
+  @Override
+  public void close(Duration timeout) {
+    lane.close();
+    super.close(timeout);
+  }
+
+  private void orFail(Runnable call) {
+    try {
+      call.run();
+    } catch (TimeoutException e) {
+      lane.fail("transaction", e);
+      throw new CommitFailedException("Outcome of a commit is not known: " + e.getMessage());
+    }
+  }
+}

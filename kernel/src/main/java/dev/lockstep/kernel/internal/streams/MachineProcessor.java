@@ -1,0 +1,144 @@
+package dev.lockstep.kernel.internal.streams;
+
+import static java.util.Objects.requireNonNull;
+
+import dev.lockstep.kernel.Announcement;
+import dev.lockstep.kernel.Deadlines;
+import dev.lockstep.kernel.ImpureMachineException;
+import dev.lockstep.kernel.MachineSpec;
+import dev.lockstep.kernel.PartitionStoppedException;
+import dev.lockstep.kernel.internal.engine.Fold;
+import dev.lockstep.kernel.internal.engine.FoldSpec;
+import dev.lockstep.kernel.internal.engine.LogRecord;
+import dev.lockstep.kernel.internal.engine.TornStateException;
+import dev.lockstep.schema.LockstepHeaders;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.utils.Bytes;
+import org.apache.kafka.streams.errors.TaskMigratedException;
+import org.apache.kafka.streams.processor.api.Processor;
+import org.apache.kafka.streams.processor.api.ProcessorContext;
+import org.apache.kafka.streams.processor.api.Record;
+import org.apache.kafka.streams.processor.api.RecordMetadata;
+import org.apache.kafka.streams.state.KeyValueStore;
+import org.jspecify.annotations.Nullable;
+
+/** One task of Kafka Streams: guard, fold, announce. */
+final class MachineProcessor implements Processor<byte[], byte[], Void, Void> {
+
+  static final String STORE = "state";
+
+  /** Deadlines are read from the store at most this often; in between a tick is asked for. */
+  private static final long DEADLINES_EVERY_NANOS = TimeUnit.MILLISECONDS.toNanos(20);
+
+  private final MachineSpec machine;
+  private final HostParts parts;
+  private @Nullable ProcessorContext<Void, Void> context;
+  private @Nullable Fold fold;
+  private @Nullable TopicPartition partition;
+  private long deadlinesReadAt;
+
+  MachineProcessor(MachineSpec machine, HostParts parts) {
+    this.machine = machine;
+    this.parts = parts;
+  }
+
+  @Override
+  public void init(ProcessorContext<Void, Void> context) {
+    this.context = context;
+    TopicPartition own = new TopicPartition(machine.inputTopic(), context.taskId().partition());
+    partition = own;
+    if (parts.stopped().contains(own)) {
+      return;
+    }
+    KeyValueStore<Bytes, byte[]> store = context.getStateStore(STORE);
+    FoldSpec spec =
+        new FoldSpec(
+            machine,
+            own.partition(),
+            parts.twice(),
+            message -> parts.alarms().raise(own.toString(), message));
+    try {
+      Fold taken = Fold.over(spec, new StreamsRows(store));
+      parts.guard().onAssigned(own, taken.nextOffset());
+      fold = taken;
+      publishDeadlines(taken, own);
+    } catch (TornStateException e) {
+      if (parts.guard().onTorn(own, -1)) {
+        parts.guard().stop(own, e.getMessage() + ", also after it was restored");
+        return;
+      }
+      throw new TaskMigratedException(String.valueOf(e.getMessage()), e);
+    } catch (PartitionStoppedException e) {
+      parts.guard().stop(own, String.valueOf(e.getMessage()));
+    }
+  }
+
+  @Override
+  public void process(Record<byte[], byte[]> record) {
+    TopicPartition own = requireNonNull(partition);
+    Fold current = fold;
+    RecordMetadata metadata = requireNonNull(context).recordMetadata().orElseThrow();
+    if (current == null || parts.stopped().contains(own)) {
+      // nothing may be folded here; the rebuilt task gets its records again when it goes on
+      throw new TaskMigratedException(own + " is stopped");
+    }
+    if (metadata.offset() != current.nextOffset()) {
+      parts.guard().onRecord(own, current.nextOffset(), metadata.offset());
+      current.skipTo(metadata.offset());
+    }
+    List<Announcement> effects = fold(current, own, record, metadata.offset());
+    ExpressLane lane = ExpressLane.ofThread();
+    effects.forEach(lane::send);
+    parts.guard().onProgress(own);
+    if (System.nanoTime() - deadlinesReadAt >= DEADLINES_EVERY_NANOS) {
+      publishDeadlines(current, own);
+    } else {
+      // not read from the store now: a tick will come and read them
+      parts.ticker().publish(own, current.now(), Deadlines.elapsed(current.now().elapsed()));
+    }
+  }
+
+  @Override
+  public void close() {
+    if (partition != null) {
+      parts.ticker().remove(partition);
+    }
+  }
+
+  private List<Announcement> fold(
+      Fold current, TopicPartition own, Record<byte[], byte[]> record, long offset) {
+    String leaderEpoch = LockstepHeaders.text(record.headers(), LockstepHeaders.LEADER_EPOCH);
+    LogRecord entry =
+        new LogRecord(
+            own.partition(),
+            offset,
+            record.timestamp(),
+            leaderEpoch == null ? -1 : Integer.parseInt(leaderEpoch),
+            record.key(),
+            record.value(),
+            LockstepHeaders.text(record.headers(), LockstepHeaders.POSITION));
+    try {
+      return current.apply(entry);
+    } catch (PartitionStoppedException | ImpureMachineException e) {
+      parts.guard().stop(own, String.valueOf(e.getMessage()));
+      throw new TaskMigratedException(String.valueOf(e.getMessage()), e);
+    } catch (KafkaException e) {
+      // the store's, not the machine's: Streams knows what to do with it
+      throw e;
+    } catch (RuntimeException e) {
+      String reason =
+          "%s: the machine failed at offset %d with %s; mend it and start again: the record stays where it is"
+              .formatted(own, offset, e);
+      parts.guard().stop(own, reason);
+      throw new TaskMigratedException(reason, e);
+    }
+  }
+
+  private void publishDeadlines(Fold current, TopicPartition own) {
+    deadlinesReadAt = System.nanoTime();
+    parts.ticker().publish(own, current.now(), current.deadlines());
+  }
+}
