@@ -1,0 +1,48 @@
+package dev.lockstep.lock;
+
+import dev.lockstep.kernel.Host;
+import dev.lockstep.kernel.HostHealth;
+import dev.lockstep.kernel.HostOptions;
+
+/**
+ * Decides locks: one instance is enough, several share the partitions and take over from each
+ * other.
+ *
+ * <p>Guarantee: never two holders of a key in log order; tokens rise; grants survive the kill of
+ * any process.
+ */
+public final class LockService implements AutoCloseable {
+
+  private final Host host;
+
+  private LockService(Host host) {
+    this.host = host;
+  }
+
+  /**
+   * Checks topics and brokers, then starts.
+   *
+   * @param options how to run here
+   * @return the running service
+   * @throws dev.lockstep.kernel.StartRefusedException when topics, brokers or this release do not
+   *     fit; all faults at once
+   */
+  public static LockService start(HostOptions options) {
+    return new LockService(Host.start(LockTopics.machine(options.config()), options));
+  }
+
+  /**
+   * Tells how the service is.
+   *
+   * @return state, stopped partitions, alarms
+   */
+  public HostHealth health() {
+    return host.health();
+  }
+
+  /** Commits, hands its partitions over and ends. */
+  @Override
+  public void close() {
+    host.close();
+  }
+}

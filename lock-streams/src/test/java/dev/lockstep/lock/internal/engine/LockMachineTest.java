@@ -1,0 +1,301 @@
+package dev.lockstep.lock.internal.engine;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.lockstep.kernel.bench.MachineBench;
+import dev.lockstep.kernel.bench.MachineBench.Effect;
+import dev.lockstep.lock.LockTopics;
+import dev.lockstep.schema.LockSchemas;
+import dev.lockstep.schema.LockstepConfig;
+import dev.lockstep.schema.kernel.Rejected;
+import dev.lockstep.schema.lock.Acquire;
+import dev.lockstep.schema.lock.AcquireOutcome;
+import dev.lockstep.schema.lock.AcquireReply;
+import dev.lockstep.schema.lock.Cancel;
+import dev.lockstep.schema.lock.CloseSession;
+import dev.lockstep.schema.lock.ForceRelease;
+import dev.lockstep.schema.lock.Granted;
+import dev.lockstep.schema.lock.KeepAlive;
+import dev.lockstep.schema.lock.Release;
+import dev.lockstep.schema.lock.ReleaseCause;
+import dev.lockstep.schema.lock.ReleaseReply;
+import dev.lockstep.schema.lock.Released;
+import dev.lockstep.schema.lock.ReplyTo;
+import dev.lockstep.schema.lock.SessionExpired;
+import dev.lockstep.schema.lock.SessionOk;
+import java.time.Duration;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+class LockMachineTest {
+
+  private static final LockstepConfig CONFIG = LockstepConfig.of("unused:1");
+  private static final ReplyTo REPLY = new ReplyTo(LockSchemas.REPLIES, 2, "client");
+  private static final long TTL = 5_000;
+
+  private final MachineBench bench =
+      new MachineBench(LockTopics.machine(CONFIG), 0, LockTopics.plan(CONFIG, 1, List.of()));
+
+  private static Acquire acquire(String session, long number, long wait, String... keys) {
+    return new Acquire(session, number, 1L, TTL, List.of(keys), wait, REPLY);
+  }
+
+  private static Acquire lease(String saga, long number, String... keys) {
+    return new Acquire(saga, number, 1L, 0L, List.of(keys), -1L, REPLY);
+  }
+
+  private static Release release(String session, long acquire, long token) {
+    return new Release(session, acquire + 1000, 1L, acquire, token, REPLY);
+  }
+
+  private static List<AcquireReply> replies(List<Effect> effects) {
+    return of(effects, AcquireReply.class);
+  }
+
+  private static <T> List<T> of(List<Effect> effects, Class<T> type) {
+    return effects.stream().map(Effect::value).filter(type::isInstance).map(type::cast).toList();
+  }
+
+  private long grantTo(String session, String key) {
+    return replies(bench.send(acquire(session, 1, -1, key))).get(0).getToken();
+  }
+
+  @Test
+  void grantsAFreeKeyWithTheOffsetAsToken() {
+    long offset = bench.nextOffset();
+
+    List<Effect> effects = bench.send(acquire("a", 1, -1, "k"));
+
+    assertThat(replies(effects).get(0).getOutcome()).isEqualTo(AcquireOutcome.GRANTED);
+    assertThat(replies(effects).get(0).getToken()).isEqualTo((1L << 47) | offset);
+    assertThat(of(effects, Granted.class)).hasSize(1);
+    assertThat(effects.get(effects.size() - 1).partition()).isEqualTo(2);
+  }
+
+  @Test
+  void handsOverInOrderOfArrivalWithRisingTokens() {
+    long first = grantTo("a", "k");
+    assertThat(bench.send(acquire("b", 1, -1, "k"))).isEmpty();
+    assertThat(bench.send(acquire("c", 1, -1, "k"))).isEmpty();
+
+    List<Effect> toB = bench.send(release("a", 1, first));
+    long second = replies(toB).get(0).getToken();
+    List<Effect> toC = bench.send(release("b", 1, second));
+
+    assertThat(replies(toB).get(0).getOwner()).isEqualTo("b");
+    assertThat(replies(toC).get(0).getOwner()).isEqualTo("c");
+    assertThat(replies(toC).get(0).getToken()).isGreaterThan(second);
+    assertThat(second).isGreaterThan(first);
+  }
+
+  @Test
+  void staleReleaseFreesNobody() {
+    long first = grantTo("a", "k");
+    bench.send(release("a", 1, first));
+    long second = grantTo("b", "k");
+
+    List<Effect> effects = bench.send(release("a", 1, first));
+
+    assertThat(of(effects, Released.class)).isEmpty();
+    assertThat(replies(bench.send(acquire("c", 1, 0, "k"))).get(0).getReason())
+        .contains("held by 'b' under token " + second);
+  }
+
+  @Test
+  void repeatedAcquireIsAnsweredAgainAndGrantedOnce() {
+    long token = grantTo("a", "k");
+
+    List<Effect> again = bench.send(acquire("a", 1, -1, "k"));
+
+    assertThat(replies(again).get(0).getToken()).isEqualTo(token);
+    assertThat(of(again, Granted.class)).isEmpty();
+  }
+
+  @Test
+  void deadHolderIsReplacedAfterItsTtl() {
+    grantTo("a", "k");
+    bench.send(acquire("b", 1, -1, "k"));
+    for (int i = 0; i < 4; i++) {
+      bench.advance(Duration.ofSeconds(1));
+      bench.send(new KeepAlive("b", (long) i, REPLY));
+    }
+    assertThat(bench.effects(SessionExpired.class)).isEmpty();
+
+    List<Effect> effects = bench.advance(Duration.ofMillis(1_200));
+
+    assertThat(of(effects, SessionExpired.class)).hasSize(1);
+    assertThat(of(effects, Released.class).get(0).getCause()).isEqualTo(ReleaseCause.EXPIRED);
+    assertThat(replies(effects).get(0).getOwner()).isEqualTo("b");
+  }
+
+  @Test
+  void waiterTimesOutOrIsGrantedNeverBoth() {
+    long token = grantTo("a", "k");
+    bench.send(acquire("b", 1, 1_000, "k"));
+
+    List<Effect> late = bench.advance(Duration.ofMillis(1_200));
+    List<Effect> released = bench.send(release("a", 1, token));
+
+    assertThat(replies(late).get(0).getOutcome()).isEqualTo(AcquireOutcome.TIMED_OUT);
+    assertThat(replies(released)).isEmpty();
+    assertThat(of(bench.send(acquire("c", 1, 0, "k")), Granted.class)).hasSize(1);
+  }
+
+  /** Execution L1 of the kernel review. */
+  @Test
+  void twoDeadHoldersInOneTickGiveOneGrant() {
+    grantTo("s1", "k");
+    bench.send(acquire("s2", 1, -1, "k"));
+    bench.send(new Acquire("s3", 1L, 1L, 60_000L, List.of("k"), -1L, REPLY));
+
+    List<Effect> effects = bench.advance(Duration.ofMillis(5_400));
+
+    assertThat(of(effects, Granted.class)).hasSize(1);
+    assertThat(of(effects, Granted.class).get(0).getOwner()).isEqualTo("s3");
+    assertThat(of(effects, SessionExpired.class)).hasSize(2);
+  }
+
+  /** Execution L2 of the kernel review. */
+  @Test
+  void lateBatchDoesNotReviveASession() {
+    grantTo("a", "k");
+    bench.advance(Duration.ofMillis(5_400));
+
+    List<Effect> first = bench.send(acquire("a", 1, -1, "k"));
+    List<Effect> third = bench.send(acquire("a", 3, -1, "k"));
+
+    assertThat(replies(first).get(0).getOutcome()).isEqualTo(AcquireOutcome.SESSION_EXPIRED);
+    assertThat(replies(third).get(0).getOutcome()).isEqualTo(AcquireOutcome.SESSION_EXPIRED);
+    assertThat(of(first, Granted.class)).isEmpty();
+  }
+
+  /** Execution L2, second part: a lower number after a higher one is no repeat. */
+  @Test
+  void resentLowerNumberIsStillAnswered() {
+    grantTo("a", "k");
+    bench.send(acquire("a", 8, -1, "eight"));
+
+    List<Effect> seven = bench.send(acquire("a", 7, -1, "seven"));
+
+    assertThat(replies(seven).get(0).getOutcome()).isEqualTo(AcquireOutcome.GRANTED);
+  }
+
+  @Test
+  void setOfKeysIsGrantedTogether() {
+    long token = grantTo("a", "k2");
+    assertThat(bench.send(acquire("b", 1, -1, "k1", "k2", "k3"))).isEmpty();
+    assertThat(bench.send(acquire("c", 1, -1, "k3"))).isEmpty();
+
+    List<Effect> effects = bench.send(release("a", 1, token));
+
+    assertThat(of(effects, Granted.class))
+        .extracting(Granted::getKey)
+        .containsExactly("k1", "k2", "k3");
+    assertThat(replies(effects)).extracting(AcquireReply::getOwner).containsExactly("b");
+  }
+
+  @Test
+  void cancelledSetFreesWhatItHadReserved() {
+    grantTo("a", "k2");
+    bench.send(acquire("b", 1, -1, "k1", "k2"));
+    bench.send(acquire("c", 1, -1, "k1"));
+
+    List<Effect> effects = bench.send(new Cancel("b", 2L, 1L, 1L));
+
+    assertThat(replies(effects))
+        .extracting(AcquireReply::getOutcome)
+        .containsExactly(AcquireOutcome.CANCELLED, AcquireOutcome.GRANTED);
+  }
+
+  @Test
+  void cancelThatCrossesAGrantReleasesIt() {
+    grantTo("a", "k");
+    bench.send(acquire("b", 1, -1, "k"));
+
+    List<Effect> effects = bench.send(new Cancel("a", 2L, 1L, 1L));
+
+    assertThat(of(effects, Released.class).get(0).getCause()).isEqualTo(ReleaseCause.CANCELLED);
+    assertThat(replies(effects).get(0).getOwner()).isEqualTo("b");
+  }
+
+  @Test
+  void leaseOutlivesEverySessionAndLeavesNoRow() {
+    AcquireReply lease = replies(bench.send(lease("saga-1", 1, "k"))).get(0);
+    bench.advance(Duration.ofHours(1));
+    assertThat(bench.effects(Released.class)).isEmpty();
+
+    bench.send(release("saga-1", 1, lease.getToken()));
+
+    assertThat(bench.effects(Released.class)).hasSize(1);
+    assertThat(bench.machineRows()).isZero();
+  }
+
+  @Test
+  void idleKeyLeavesNoRowOnceItsSessionIsForgotten() {
+    long token = grantTo("a", "k");
+    bench.send(release("a", 1, token));
+    bench.send(new CloseSession("a"));
+
+    bench.advance(Duration.ofMinutes(3));
+
+    assertThat(bench.machineRows()).isZero();
+  }
+
+  @Test
+  void keepAliveAnswersWithItsBeat() {
+    grantTo("a", "k");
+
+    assertThat(of(bench.send(new KeepAlive("a", 7L, REPLY)), SessionOk.class).get(0).getBeat())
+        .isEqualTo(7);
+    assertThat(of(bench.send(new KeepAlive("x", 1L, REPLY)), SessionExpired.class)).hasSize(1);
+  }
+
+  @Test
+  void forcedReleaseNamesWhoOrderedIt() {
+    long token = grantTo("a", "k");
+    bench.send(acquire("b", 1, -1, "k"));
+
+    List<Effect> effects = bench.send(new ForceRelease("k", token, "ops@example", "stuck"));
+
+    assertThat(of(effects, Released.class).get(0).getBy()).isEqualTo("ops@example: stuck");
+    assertThat(replies(effects).get(0).getOwner()).isEqualTo("b");
+    assertThat(of(bench.send(release("a", 1, token)), Released.class)).isEmpty();
+  }
+
+  @Test
+  void unanswerableRequestIsRejectedAndThePartitionGoesOn() {
+    Acquire lost =
+        new Acquire(
+            "a", 1L, 1L, TTL, List.of("k"), -1L, new ReplyTo(LockSchemas.REPLIES, 999, "c"));
+
+    List<Effect> effects = bench.send(lost);
+
+    assertThat(of(effects, Rejected.class).get(0).getReason())
+        .isEqualTo(
+            "Reply partition 999 of 'lockstep.lock.replies' does not exist: the Layout gives it 8");
+    assertThat(grantTo("b", "k")).isPositive();
+  }
+
+  @Test
+  void malformedRequestIsDeniedWithItsReason() {
+    AcquireReply unsorted = replies(bench.send(acquire("a", 1, -1, "b", "a"))).get(0);
+    Acquire shortTtl = new Acquire("a", 1L, 1L, 100L, List.of("k"), -1L, REPLY);
+    AcquireReply tooShort = replies(bench.send(shortTtl)).get(0);
+
+    assertThat(unsorted.getOutcome()).isEqualTo(AcquireOutcome.DENIED);
+    assertThat(unsorted.getReason()).isEqualTo("Keys must be sorted and each named once");
+    assertThat(tooShort.getReason()).contains("is 100 ms");
+  }
+
+  @Test
+  void releaseIsAnsweredAlike() {
+    long token = grantTo("a", "k");
+
+    assertThat(of(bench.send(release("a", 1, token)), ReleaseReply.class).get(0).getReleased())
+        .isTrue();
+    assertThat(of(bench.send(release("a", 1, token)), ReleaseReply.class).get(0).getReleased())
+        .isTrue();
+    assertThat(of(bench.send(release("a", 1, 17)), ReleaseReply.class).get(0).getReleased())
+        .isFalse();
+  }
+}

@@ -1,0 +1,45 @@
+package dev.lockstep.schema;
+
+import dev.lockstep.schema.lock.Acquire;
+import dev.lockstep.schema.lock.AcquireReply;
+import dev.lockstep.schema.lock.Cancel;
+import dev.lockstep.schema.lock.CloseSession;
+import dev.lockstep.schema.lock.ForceRelease;
+import dev.lockstep.schema.lock.Granted;
+import dev.lockstep.schema.lock.KeepAlive;
+import dev.lockstep.schema.lock.Release;
+import dev.lockstep.schema.lock.ReleaseReply;
+import dev.lockstep.schema.lock.Released;
+import dev.lockstep.schema.lock.SessionExpired;
+import dev.lockstep.schema.lock.SessionOk;
+
+/** Types and names of the lock protocol. */
+public final class LockSchemas {
+
+  /** Input topic without prefix: commands, keyed by lock key. */
+  public static final String COMMANDS = "lockstep.lock.commands";
+
+  /** Public facts without prefix, keyed by lock key. */
+  public static final String EVENTS = "lockstep.lock.events";
+
+  /** Answers to clients without prefix; each client reads one partition. */
+  public static final String REPLIES = "lockstep.lock.replies";
+
+  /** Commands, events and replies. */
+  public static final SchemaCatalog CATALOG =
+      SchemaCatalog.of(
+          Acquire.class,
+          Release.class,
+          Cancel.class,
+          KeepAlive.class,
+          CloseSession.class,
+          ForceRelease.class,
+          AcquireReply.class,
+          ReleaseReply.class,
+          SessionOk.class,
+          SessionExpired.class,
+          Granted.class,
+          Released.class);
+
+  private LockSchemas() {}
+}
