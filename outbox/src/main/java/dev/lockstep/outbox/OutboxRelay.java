@@ -1,0 +1,55 @@
+package dev.lockstep.outbox;
+
+import dev.lockstep.outbox.internal.RelayGroup;
+import dev.lockstep.outbox.internal.TopicTable;
+
+/**
+ * Publishes what an {@link Outbox} holds. Runs inside the service or beside it; several relays of
+ * one outbox share its shards and take over from each other.
+ *
+ * <p>Guarantee: exactly once into Kafka on the exactly-once lane; at least once, each row with a
+ * stable id, on the express lane. Order per key as committed. Safety comes from Kafka's fencing of
+ * transactional ids, never from a clock or from who believes to own a shard.
+ *
+ * <p>Shape of the records: key, payload and headers of the message; added are {@code lockstep-row}
+ * ({@link dev.lockstep.schema.RowSource}) and the CloudEvents attributes.
+ */
+public final class OutboxRelay implements AutoCloseable {
+
+  private final RelayGroup group;
+
+  private OutboxRelay(RelayGroup group) {
+    this.group = group;
+  }
+
+  /**
+   * Starts a relay in this process; commits of {@code outbox} wake it.
+   *
+   * @param outbox what to publish
+   * @param options how to run
+   * @return the running relay
+   * @throws OutboxException when the position topic is missing or has another partition count
+   */
+  public static OutboxRelay start(Outbox outbox, RelayOptions options) {
+    RelayGroup group =
+        new RelayGroup(outbox.dataSource(), new TopicTable(outbox.dataSource()), options);
+    group.start();
+    outbox.onCommit(group::wake);
+    return new OutboxRelay(group);
+  }
+
+  /**
+   * Tells how the relay is.
+   *
+   * @return shards and faults
+   */
+  public RelayHealth health() {
+    return group.health();
+  }
+
+  /** Finishes what is in flight, hands the shards over and ends. */
+  @Override
+  public void close() {
+    group.close();
+  }
+}

@@ -1,0 +1,21 @@
+package dev.lockstep.outbox;
+
+import java.util.Map;
+
+/**
+ * How a relay is.
+ *
+ * @param shards state of each shard that this relay owns
+ * @param faults what is wrong now, by shard; empty when all is well
+ */
+public record RelayHealth(Map<Integer, String> shards, Map<Integer, String> faults) {
+
+  /**
+   * Tells whether every owned shard is being published.
+   *
+   * @return true when there are no faults
+   */
+  public boolean isHealthy() {
+    return faults.isEmpty();
+  }
+}

@@ -1,0 +1,64 @@
+package dev.lockstep.outbox;
+
+import dev.lockstep.schema.LockstepConfig;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Pattern;
+
+/**
+ * How a relay runs. Immutable.
+ *
+ * @param config how to reach Kafka
+ * @param name name of the outbox: part of topic, group and transactional ids. Lower case letters,
+ *     digits, dashes
+ * @param pageRows most rows in one Kafka transaction or express flush, 1 to 100,000
+ * @param longestPoll longest pause between polls of an idle outbox
+ * @param transactionTimeout after which Kafka ends the transaction of a dead relay
+ */
+public record RelayOptions(
+    LockstepConfig config,
+    String name,
+    int pageRows,
+    Duration longestPoll,
+    Duration transactionTimeout) {
+
+  private static final Pattern NAME = Pattern.compile("[a-z][a-z0-9-]{0,60}");
+
+  /** Checks all parts and reports every fault at once. */
+  public RelayOptions {
+    List<String> faults = new ArrayList<>();
+    if (!NAME.matcher(name).matches()) {
+      faults.add("name '%s' does not match %s".formatted(name, NAME.pattern()));
+    }
+    if (pageRows < 1 || pageRows > 100_000) {
+      faults.add("pageRows must be 1 to 100000, is " + pageRows);
+    }
+    if (longestPoll.toMillis() < 2) {
+      faults.add("longestPoll must be at least 2 ms, is " + longestPoll);
+    }
+    if (!faults.isEmpty()) {
+      throw new IllegalArgumentException("Relay options are refused: " + String.join("; ", faults));
+    }
+  }
+
+  /**
+   * Makes options with pages of 2,000 rows and polls at most 250 ms apart.
+   *
+   * @param config how to reach Kafka
+   * @param name name of the outbox
+   * @return options
+   */
+  public static RelayOptions of(LockstepConfig config, String name) {
+    return new RelayOptions(config, name, 2_000, Duration.ofMillis(250), Duration.ofSeconds(15));
+  }
+
+  /**
+   * Returns the topic that keeps the relay's positions: compacted, one partition per shard.
+   *
+   * @return physical name
+   */
+  public String positionsTopic() {
+    return config.named("lockstep.outbox." + name + ".positions");
+  }
+}

@@ -1,0 +1,22 @@
+package dev.lockstep.outbox.internal;
+
+import dev.lockstep.outbox.internal.LedgerReader.LedgerRow;
+import java.util.List;
+
+/** How rows and the position behind them reach Kafka. Used by one thread. */
+interface LaneSender extends AutoCloseable {
+
+  /**
+   * Publishes rows and moves the position behind them.
+   *
+   * @throws org.apache.kafka.common.KafkaException when the outcome is a failure or not known: the
+   *     caller starts again from the position in the topic
+   */
+  void commit(List<LedgerRow> rows, RelayPosition position);
+
+  /** Told when there is nothing to publish. */
+  default void idle() {}
+
+  @Override
+  void close();
+}

@@ -1,0 +1,168 @@
+package dev.lockstep.outbox.internal;
+
+import dev.lockstep.outbox.OutboxException;
+import dev.lockstep.outbox.RelayHealth;
+import dev.lockstep.outbox.RelayOptions;
+import java.time.Duration;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
+import javax.sql.DataSource;
+import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.WakeupException;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Shares the shards among relays through a consumer group on the position topic: owning a partition
+ * is owning its shard. The group only keeps two relays from working in vain; fencing keeps them
+ * from doing harm.
+ */
+public final class RelayGroup implements AutoCloseable {
+
+  private static final Logger LOG = LoggerFactory.getLogger(RelayGroup.class);
+  private static final Duration JOIN = Duration.ofSeconds(20);
+
+  /** A shard and its thread. */
+  private record Running(ShardRelay relay, Thread thread) {}
+
+  private final DataSource dataSource;
+  private final TopicTable topics;
+  private final RelayOptions options;
+  private final Map<Integer, Running> running = new ConcurrentHashMap<>();
+  private final KafkaConsumer<byte[], byte[]> consumer;
+  private final Thread thread;
+  private volatile boolean stopping;
+
+  public RelayGroup(DataSource dataSource, TopicTable topics, RelayOptions options) {
+    this.dataSource = dataSource;
+    this.topics = topics;
+    this.options = options;
+    Map<String, Object> settings = new HashMap<>(options.config().client());
+    settings.put("group.id", options.config().named("lockstep-outbox-" + options.name()));
+    settings.put("enable.auto.commit", "false");
+    settings.put("auto.offset.reset", "latest");
+    settings.put("session.timeout.ms", "6000");
+    settings.put("heartbeat.interval.ms", "1200");
+    this.consumer =
+        new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+    this.thread = new Thread(this::run, "outbox-" + options.name() + "-group");
+    thread.setDaemon(true);
+  }
+
+  /** Checks the position topic, then joins. */
+  public void start() {
+    int partitions;
+    try {
+      partitions = consumer.partitionsFor(options.positionsTopic(), JOIN).size();
+    } catch (KafkaException e) {
+      consumer.close();
+      throw new OutboxException(
+          "Position topic '%s' cannot be read: create it with the topics command"
+              .formatted(options.positionsTopic()),
+          e);
+    }
+    if (partitions != OutboxShards.ALL) {
+      consumer.close();
+      throw new OutboxException(
+          "Position topic '%s' has %d partitions, needs %d, one per shard; create it with the topics command"
+              .formatted(options.positionsTopic(), partitions, OutboxShards.ALL));
+    }
+    thread.start();
+  }
+
+  public void wake() {
+    running.values().forEach(shard -> shard.relay().wake());
+  }
+
+  public RelayHealth health() {
+    Map<Integer, String> states = new TreeMap<>();
+    Map<Integer, String> faults = new TreeMap<>();
+    running.forEach(
+        (shard, run) -> {
+          states.put(shard, run.relay().state());
+          String fault = run.relay().fault();
+          if (fault != null) {
+            faults.put(shard, fault);
+          }
+        });
+    return new RelayHealth(states, faults);
+  }
+
+  @Override
+  public void close() {
+    stopping = true;
+    consumer.wakeup();
+    try {
+      thread.join(JOIN.toMillis());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private void run() {
+    try (consumer) {
+      consumer.subscribe(List.of(options.positionsTopic()), new Ownership());
+      while (!stopping) {
+        try {
+          consumer.poll(Duration.ofMillis(500));
+        } catch (WakeupException e) {
+          break;
+        } catch (KafkaException e) {
+          LOG.warn("Outbox '{}': group: {}", options.name(), e.toString());
+        }
+      }
+    } finally {
+      stop(List.copyOf(running.keySet()));
+    }
+  }
+
+  private void stop(Collection<Integer> shards) {
+    for (int shard : shards) {
+      Running run = running.get(shard);
+      if (run != null) {
+        run.relay().stop();
+      }
+    }
+    for (int shard : shards) {
+      Running run = running.remove(shard);
+      if (run != null) {
+        try {
+          run.thread().join(JOIN.toMillis());
+        } catch (InterruptedException e) {
+          Thread.currentThread().interrupt();
+        }
+      }
+    }
+  }
+
+  /** Starts and stops shards with their partitions. */
+  private final class Ownership implements ConsumerRebalanceListener {
+
+    @Override
+    public void onPartitionsAssigned(Collection<TopicPartition> partitions) {
+      // positions are read by the shards themselves, to the end, after fencing
+      consumer.pause(partitions);
+      for (TopicPartition partition : partitions) {
+        int shard = partition.partition();
+        ShardRelay relay = new ShardRelay(dataSource, topics, options, shard);
+        Thread own = new Thread(relay, "outbox-" + options.name() + "-" + shard);
+        own.setDaemon(true);
+        running.put(shard, new Running(relay, own));
+        own.start();
+      }
+    }
+
+    @Override
+    public void onPartitionsRevoked(Collection<TopicPartition> partitions) {
+      stop(partitions.stream().map(TopicPartition::partition).toList());
+    }
+  }
+}

@@ -1,0 +1,65 @@
+package dev.lockstep.outbox.internal;
+
+import dev.lockstep.outbox.internal.LedgerReader.LedgerRow;
+import dev.lockstep.schema.LockstepHeaders;
+import dev.lockstep.schema.Partitions;
+import dev.lockstep.schema.RowSource;
+import java.time.Instant;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.UUID;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.header.internals.RecordHeaders;
+import org.jspecify.annotations.Nullable;
+
+/** Turns rows into records, and counts them per destination partition. */
+final class RowRecords {
+
+  private final String name;
+  private final UUID source;
+  private final int shard;
+  private final long relayEpoch;
+  private final TopicTable topics;
+  private final Map<String, Long> sent = new HashMap<>();
+
+  RowRecords(String name, UUID source, int shard, long relayEpoch, TopicTable topics) {
+    this.name = name;
+    this.source = source;
+    this.shard = shard;
+    this.relayEpoch = relayEpoch;
+    this.topics = topics;
+  }
+
+  ProducerRecord<byte[], byte[]> of(LedgerRow row) {
+    Integer partition = partition(row);
+    long n = sent.merge(row.topic() + "/" + partition, 1L, Long::sum);
+    RecordHeaders headers = new RecordHeaders();
+    add(
+        headers,
+        LockstepHeaders.ROW,
+        new RowSource(source, shard, relayEpoch, n, row.id()).format());
+    add(headers, LockstepHeaders.CE_SPECVERSION, "1.0");
+    add(headers, LockstepHeaders.CE_ID, row.id().toString());
+    add(headers, LockstepHeaders.CE_SOURCE, "/lockstep/outbox/" + name);
+    add(headers, LockstepHeaders.CE_TIME, Instant.ofEpochMilli(row.createdAt()).toString());
+    List<String> own = row.headers();
+    for (int i = 0; i + 1 < own.size(); i += 2) {
+      add(headers, own.get(i), own.get(i + 1));
+    }
+    return new ProducerRecord<>(row.topic(), partition, null, row.key(), row.payload(), headers);
+  }
+
+  private @Nullable Integer partition(LedgerRow row) {
+    if (row.partition() != null) {
+      return row.partition();
+    }
+    int count = topics.get(row.topic()).partitions();
+    byte[] key = row.key();
+    return count == 0 || key == null ? null : Partitions.of(key, count);
+  }
+
+  private static void add(RecordHeaders headers, String name, String value) {
+    headers.add(name, LockstepHeaders.bytes(value));
+  }
+}

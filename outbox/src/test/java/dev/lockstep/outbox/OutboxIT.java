@@ -1,0 +1,339 @@
+package dev.lockstep.outbox;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
+
+import com.zaxxer.hikari.HikariConfig;
+import com.zaxxer.hikari.HikariDataSource;
+import dev.lockstep.schema.LockstepConfig;
+import dev.lockstep.schema.RowSource;
+import dev.lockstep.testkit.kafka.BrokerProfile;
+import dev.lockstep.testkit.kafka.KafkaCluster;
+import dev.lockstep.testkit.postgres.PostgresServer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Savepoint;
+import java.sql.Statement;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Random;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInfo;
+import org.junit.jupiter.api.io.TempDir;
+
+class OutboxIT {
+
+  private static final int KEYS = 12;
+
+  @TempDir static Path directory;
+  private static KafkaCluster cluster;
+  private static PostgresServer postgres;
+
+  private String name;
+  private HikariDataSource dataSource;
+  private Outbox outbox;
+  private RelayOptions options;
+  private String topic;
+
+  @BeforeAll
+  static void startServers() {
+    cluster = KafkaCluster.start(directory, 1, BrokerProfile.TUNED);
+    postgres = PostgresServer.start(directory.resolve("pg"));
+  }
+
+  @AfterAll
+  static void stopServers() {
+    postgres.close();
+    cluster.close();
+  }
+
+  @BeforeEach
+  void createOutbox(TestInfo info) throws Exception {
+    name = info.getTestMethod().orElseThrow().getName().toLowerCase(java.util.Locale.ROOT);
+    HikariConfig pool = new HikariConfig();
+    pool.setJdbcUrl(postgres.createDatabase(name.substring(0, Math.min(40, name.length()))));
+    pool.setMaximumPoolSize(20);
+    dataSource = new HikariDataSource(pool);
+    outbox = new Outbox(dataSource);
+    outbox.migrate();
+    outbox.migrate();
+    LockstepConfig config = LockstepConfig.of(cluster.bootstrapServers());
+    options = RelayOptions.of(config, name.substring(0, Math.min(60, name.length())));
+    topic = "out-" + name;
+    try (Admin admin = Admin.create(config.client());
+        Connection connection = dataSource.getConnection();
+        Statement statement = connection.createStatement()) {
+      admin
+          .createTopics(
+              List.of(
+                  new NewTopic(topic, Optional.of(3), Optional.empty()),
+                  new NewTopic(options.positionsTopic(), Optional.of(4), Optional.empty())))
+          .all()
+          .get();
+      statement.execute("CREATE TABLE account (key text PRIMARY KEY, version bigint NOT NULL)");
+      for (int i = 0; i < KEYS; i++) {
+        statement.execute("INSERT INTO account VALUES ('key-" + i + "', 0)");
+      }
+    }
+  }
+
+  @Test
+  void publishesEachCommittedMessageOnceInCommitOrderPerKey() throws Exception {
+    outbox.register(topic, Lane.EXACTLY_ONCE, 0);
+
+    Map<String, Long> committed = writeWhileRelaysChange(7L);
+
+    await()
+        .atMost(Duration.ofSeconds(30))
+        .untilAsserted(() -> assertThat(read(topic)).hasSize(total(committed)));
+    assertVersionsRiseByOne(read(topic), committed);
+  }
+
+  @Test
+  void expressLaneRepeatsOnlyWithTheSameRowId() throws Exception {
+    outbox.register(topic, Lane.EXPRESS, 3);
+
+    Map<String, Long> committed = writeWhileRelaysChange(8L);
+
+    await()
+        .atMost(Duration.ofSeconds(30))
+        .untilAsserted(() -> assertThat(firstByRow(read(topic))).hasSize(total(committed)));
+    assertVersionsRiseByOne(firstByRow(read(topic)), committed);
+  }
+
+  @Test
+  void dropsWhatWasPublishedBehindASavepointThatWasRolledBack() throws Exception {
+    outbox.register(topic, Lane.EXACTLY_ONCE, 0);
+    try (OutboxRelay relay = OutboxRelay.start(outbox, options)) {
+      outbox.inTransaction(
+          tx -> {
+            tx.publish(OutboxMessage.of(topic, "k", bytes("before")));
+            Savepoint savepoint = tx.connection().setSavepoint();
+            tx.publish(OutboxMessage.of(topic, "k", bytes("dropped")));
+            tx.connection().rollback(savepoint);
+            tx.publish(OutboxMessage.of(topic, "k", bytes("after")));
+          });
+
+      await()
+          .atMost(Duration.ofSeconds(20))
+          .untilAsserted(() -> assertThat(read(topic)).hasSize(2));
+      assertThat(read(topic))
+          .extracting(r -> new String(r.value(), StandardCharsets.UTF_8))
+          .containsExactly("before", "after");
+      assertThat(relay.health().isHealthy()).isTrue();
+    }
+  }
+
+  @Test
+  void failedTransactionPublishesNothing() {
+    outbox.register(topic, Lane.EXACTLY_ONCE, 0);
+
+    assertThatThrownBy(
+            () ->
+                outbox.inTransaction(
+                    (Outbox.Action)
+                        tx -> {
+                          tx.publish(OutboxMessage.of(topic, "k", bytes("x")));
+                          throw new SQLException("business says no");
+                        }))
+        .hasMessage("business says no");
+
+    assertThat(rowCount()).isZero();
+  }
+
+  @Test
+  void refusesWhatCouldNotBePublished() {
+    outbox.register(topic, Lane.EXACTLY_ONCE, 0);
+
+    assertThatThrownBy(() -> publish(OutboxMessage.of("nowhere", "k", bytes("x"))))
+        .isInstanceOf(OutboxException.class)
+        .hasMessageContaining("Topic 'nowhere' is not registered");
+    assertThatThrownBy(() -> publish(OutboxMessage.of(topic, "k", new byte[1_000_001])))
+        .isInstanceOf(OutboxException.class)
+        .hasMessageContaining("the topic takes 1000000");
+    assertThatThrownBy(() -> outbox.register(topic, Lane.EXPRESS, 0))
+        .isInstanceOf(OutboxException.class)
+        .hasMessageContaining("cannot become lane EXPRESS");
+  }
+
+  private void publish(OutboxMessage message) throws SQLException {
+    outbox.inTransaction(
+        tx -> {
+          tx.publish(message);
+        });
+  }
+
+  /** Writers whose commits overtake each other, with rollbacks, while relays come and go. */
+  private Map<String, Long> writeWhileRelaysChange(long seed) throws Exception {
+    ExecutorService writers = Executors.newFixedThreadPool(8);
+    List<Future<Void>> running = new ArrayList<>();
+    for (int i = 0; i < 8; i++) {
+      running.add(writers.submit(writer(new Random(seed * 100 + i), 150)));
+    }
+    int relays = 0;
+    while (running.stream().anyMatch(f -> !f.isDone()) || relays < 3) {
+      relays++;
+      OutboxRelay relay = OutboxRelay.start(outbox, options);
+      await().atMost(Duration.ofSeconds(20)).until(() -> relay.health().shards().size() == 4);
+      await().pollDelay(Duration.ofMillis(700)).until(() -> true);
+      if (running.stream().allMatch(Future::isDone) && relays >= 3) {
+        for (Future<Void> future : running) {
+          future.get();
+        }
+        writers.shutdown();
+        lastRelay = relay;
+        return versions();
+      }
+      relay.close();
+    }
+    throw new AssertionError("writers ended without a relay");
+  }
+
+  private OutboxRelay lastRelay;
+
+  private Callable<Void> writer(Random random, int transactions) {
+    return () -> {
+      for (int i = 0; i < transactions; i++) {
+        boolean rollback = random.nextInt(8) == 0;
+        int rows = 1 + random.nextInt(4);
+        try {
+          outbox.inTransaction(
+              tx -> {
+                Set<String> keys = new HashSet<>();
+                for (int r = 0; r < rows; r++) {
+                  keys.add("key-" + random.nextInt(KEYS));
+                }
+                for (String key : new java.util.TreeSet<>(keys)) {
+                  long version = bump(tx.connection(), key);
+                  tx.publish(OutboxMessage.of(topic, key, bytes(key + " " + version)));
+                }
+                if (random.nextInt(5) == 0) {
+                  try (Statement slow = tx.connection().createStatement()) {
+                    slow.execute("SELECT pg_sleep(0.03)");
+                  }
+                }
+                if (rollback) {
+                  throw new SQLException("rolled back on purpose");
+                }
+              });
+        } catch (SQLException e) {
+          if (!rollback) {
+            throw e;
+          }
+        }
+      }
+      return null;
+    };
+  }
+
+  private static long bump(Connection connection, String key) throws SQLException {
+    try (PreparedStatement update =
+        connection.prepareStatement(
+            "UPDATE account SET version = version + 1 WHERE key = ? RETURNING version")) {
+      update.setString(1, key);
+      try (ResultSet row = update.executeQuery()) {
+        row.next();
+        return row.getLong(1);
+      }
+    }
+  }
+
+  private Map<String, Long> versions() throws SQLException {
+    Map<String, Long> versions = new TreeMap<>();
+    try (Connection connection = dataSource.getConnection();
+        ResultSet rows =
+            connection.createStatement().executeQuery("SELECT key, version FROM account")) {
+      while (rows.next()) {
+        versions.put(rows.getString(1), rows.getLong(2));
+      }
+    }
+    return versions;
+  }
+
+  private long rowCount() {
+    try (Connection connection = dataSource.getConnection();
+        ResultSet row =
+            connection.createStatement().executeQuery("SELECT count(*) FROM lockstep_outbox")) {
+      row.next();
+      return row.getLong(1);
+    } catch (SQLException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  private static int total(Map<String, Long> committed) {
+    return (int) committed.values().stream().mapToLong(Long::longValue).sum();
+  }
+
+  private void assertVersionsRiseByOne(
+      List<ConsumerRecord<byte[], byte[]>> records, Map<String, Long> committed) {
+    Map<String, Long> seen = new HashMap<>();
+    for (ConsumerRecord<byte[], byte[]> record : records) {
+      String[] value = new String(record.value(), StandardCharsets.UTF_8).split(" ");
+      assertThat(Long.parseLong(value[1]))
+          .as("version of %s", value[0])
+          .isEqualTo(seen.getOrDefault(value[0], 0L) + 1);
+      seen.put(value[0], Long.parseLong(value[1]));
+    }
+    assertThat(seen).isEqualTo(committed);
+    lastRelay.close();
+  }
+
+  private static List<ConsumerRecord<byte[], byte[]>> firstByRow(
+      List<ConsumerRecord<byte[], byte[]>> records) {
+    Set<Object> rows = new HashSet<>();
+    return records.stream().filter(r -> rows.add(RowSource.of(r.headers()).row())).toList();
+  }
+
+  private List<ConsumerRecord<byte[], byte[]>> read(String from) {
+    Map<String, Object> settings = new HashMap<>(options.config().client());
+    settings.put("isolation.level", "read_committed");
+    settings.put("auto.offset.reset", "earliest");
+    settings.put("fetch.max.wait.ms", "10");
+    List<ConsumerRecord<byte[], byte[]>> all = new ArrayList<>();
+    try (KafkaConsumer<byte[], byte[]> consumer =
+        new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+      List<TopicPartition> partitions =
+          List.of(
+              new TopicPartition(from, 0),
+              new TopicPartition(from, 1),
+              new TopicPartition(from, 2));
+      consumer.assign(partitions);
+      consumer.seekToBeginning(partitions);
+      Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
+      while (partitions.stream().anyMatch(p -> consumer.position(p) < ends.get(p))) {
+        consumer.poll(Duration.ofMillis(100)).forEach(all::add);
+      }
+    }
+    return all;
+  }
+
+  private static byte[] bytes(String text) {
+    return text.getBytes(StandardCharsets.UTF_8);
+  }
+}
