@@ -1,0 +1,232 @@
+package dev.lockstep.example.pipeline;
+
+import dev.lockstep.example.pipeline.audit.AuditReport;
+import dev.lockstep.example.pipeline.run.Demo;
+import dev.lockstep.example.pipeline.run.Kill;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
+import java.util.stream.Stream;
+import me.tongfei.progressbar.ProgressBar;
+import me.tongfei.progressbar.ProgressBarBuilder;
+import me.tongfei.progressbar.ProgressBarStyle;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** The command line of the pipeline. */
+@Command(
+    name = "demo",
+    mixinStandardHelpOptions = true,
+    version = "Lockstep 0.1.0",
+    sortOptions = false,
+    description =
+        "Runs invoices through four services as sagas under locks, on embedded Kafka and PostgreSQL,"
+            + " and audits the result. Exit code 0 only if the audit finds no violation.")
+public final class DemoMain implements Callable<Integer> {
+
+  @Option(
+      names = "--input",
+      paramLabel = "FILE|DIR",
+      description = "Invoice lines as CSV, a file or a directory of them. Default: a small sample.")
+  private @Nullable Path input;
+
+  @Option(names = "--orders", paramLabel = "N", description = "Take the first N invoices only.")
+  private int orders = Integer.MAX_VALUE;
+
+  @Option(
+      names = "--fail-rate",
+      paramLabel = "R",
+      description = "Share of payments and shipments that fail, 0 to 1. Default: 0.")
+  private double failRate;
+
+  @Option(names = "--processes", description = "Run each part in a process of its own.")
+  private boolean processes;
+
+  @Option(
+      names = "--kill",
+      paramLabel = "WHAT@SECONDS",
+      description =
+          "Kill with SIGKILL and start again: broker, locks, orchestrator, order, inventory, payment"
+              + " or shipping. May be given several times; implies --processes.")
+  private List<String> kills = new ArrayList<>();
+
+  @Option(names = "--seed", paramLabel = "S", description = "Seed of failures and opening stock.")
+  private long seed = 1;
+
+  @Option(
+      names = "--report",
+      paramLabel = "DIR",
+      description = "Where the report goes. Default: demo-report.")
+  private Path report = Path.of("demo-report");
+
+  @Option(names = "--keep", description = "Leave everything running afterwards, until Ctrl-C.")
+  private boolean keep;
+
+  private DemoMain() {}
+
+  /** Runs the command and ends the process with its exit code. */
+  public static void main(String[] args) {
+    CommandLine command = new CommandLine(new DemoMain());
+    command.setExecutionExceptionHandler(
+        (error, line, parsed) -> {
+          System.err.println("demo: " + message(error));
+          return 1;
+        });
+    command.setParameterExceptionHandler(
+        (error, arguments) -> {
+          System.err.println("demo: " + error.getMessage() + " (see ./demo --help)");
+          return 2;
+        });
+    System.exit(command.execute(args));
+  }
+
+  @Override
+  public Integer call() throws Exception {
+    List<Kill> planned = new ArrayList<>();
+    for (String kill : kills) {
+      planned.add(Kill.parse(kill));
+    }
+    if (failRate < 0 || failRate > 1) {
+      throw new IllegalArgumentException("--fail-rate must be 0 to 1, is " + failRate);
+    }
+    if (orders < 1) {
+      throw new IllegalArgumentException("--orders must be at least 1, is " + orders);
+    }
+    Path directory = Files.createTempDirectory("lockstep-demo-");
+    Path invoices = input == null ? sample(directory) : input;
+    if (!Files.exists(invoices)) {
+      delete(directory);
+      throw new IOException("Input " + invoices + " does not exist");
+    }
+    Demo.Plan plan =
+        new Demo.Plan(
+            invoices,
+            orders,
+            seed,
+            failRate,
+            processes || !planned.isEmpty(),
+            planned,
+            directory,
+            report);
+    try (Screen screen = new Screen();
+        Demo demo = new Demo(plan, screen)) {
+      Runtime.getRuntime()
+          .addShutdownHook(
+              new Thread(
+                  () -> {
+                    demo.close();
+                    delete(directory);
+                  }));
+      AuditReport result = demo.run();
+      screen.close();
+      print(result);
+      if (keep) {
+        System.out.printf(
+            "Still running: %s; data and logs in %s. Stop with Ctrl-C.%n",
+            demo.addresses(), directory);
+        new CountDownLatch(1).await();
+      }
+      return result.violations().isEmpty() ? 0 : 1;
+    }
+  }
+
+  private void print(AuditReport result) {
+    Map<String, Object> figures = result.figures();
+    System.out.printf(
+        "%n%s lines, %s orders, %s returns: %s completed, %s compensated, %s parked;"
+            + " %s lines and %s invoices rejected%n",
+        figures.get("input_lines"),
+        figures.get("orders"),
+        figures.get("returns"),
+        figures.get("completed"),
+        figures.get("compensated"),
+        figures.get("parked"),
+        figures.get("rejected_lines"),
+        figures.get("rejected_invoices"));
+    System.out.printf(
+        "%s sagas/s over %s s, latency ms %s%n",
+        figures.get("sagas_per_second"),
+        figures.get("duration_seconds"),
+        figures.get("saga_latency_ms"));
+    if (!kills.isEmpty()) {
+      System.out.printf(
+          "Seconds from kill to next step: %s%n", figures.get("seconds_from_kill_to_next_step"));
+    }
+    if (result.violations().isEmpty()) {
+      System.out.printf("Audit: no violation. Report: %s%n", report.toAbsolutePath());
+    } else {
+      System.out.printf("Audit: %d VIOLATIONS%n", result.violations().size());
+      result.violations().stream().limit(20).forEach(v -> System.out.println("  " + v));
+      System.out.printf("Report: %s%n", report.toAbsolutePath());
+    }
+  }
+
+  private static Path sample(Path directory) throws IOException {
+    Path file = directory.resolve("sample.csv");
+    try (InputStream in = DemoMain.class.getResourceAsStream("/sample/invoices.csv")) {
+      Files.copy(Objects.requireNonNull(in), file, StandardCopyOption.REPLACE_EXISTING);
+    }
+    return file;
+  }
+
+  private static String message(Throwable error) {
+    String text = error.getMessage();
+    return text == null ? error.toString() : text.replace('\n', ' ');
+  }
+
+  private static void delete(Path directory) {
+    try (Stream<Path> walk = Files.walk(directory)) {
+      for (Path path : walk.sorted(Comparator.reverseOrder()).toList()) {
+        Files.deleteIfExists(path);
+      }
+    } catch (IOException | UncheckedIOException e) {
+      System.err.println("demo: " + directory + " could not be removed: " + e.getMessage());
+    }
+  }
+
+  /** Phases as lines, sagas as a progress bar. */
+  private static final class Screen implements Demo.Progress, AutoCloseable {
+
+    private @Nullable ProgressBar bar;
+
+    @Override
+    public void phase(String name) {
+      close();
+      System.out.println(name);
+    }
+
+    @Override
+    public void ended(int done, int all) {
+      if (bar == null) {
+        bar =
+            new ProgressBarBuilder()
+                .setTaskName("Sagas")
+                .setInitialMax(all)
+                .setStyle(ProgressBarStyle.ASCII)
+                .setUpdateIntervalMillis(500)
+                .build();
+      }
+      bar.stepTo(done);
+    }
+
+    @Override
+    public void close() {
+      if (bar != null) {
+        bar.close();
+        bar = null;
+      }
+    }
+  }
+}
