@@ -91,8 +91,7 @@ class HostFaultsIT {
             Map.of(
                 new ConfigResource(ConfigResource.Type.TOPIC, topic),
                 List.of(
-                    new AlterConfigOp(
-                        new ConfigEntry(setting, value), AlterConfigOp.OpType.SET))))
+                    new AlterConfigOp(new ConfigEntry(setting, value), AlterConfigOp.OpType.SET))))
         .all()
         .get();
   }
@@ -174,7 +173,8 @@ class HostFaultsIT {
       load.flush();
       world.awaitEqualToReplay(SOON);
 
-      assertThat(rejected()).extracting(Rejected::getReason)
+      assertThat(rejected())
+          .extracting(Rejected::getReason)
           .anySatisfy(reason -> assertThat(reason).contains("does not begin with C3 01"))
           .anySatisfy(reason -> assertThat(reason).contains("not among those of the Layout"))
           .anySatisfy(reason -> assertThat(reason).isEqualTo("Amount of 'key-1' is -5"));
@@ -211,10 +211,7 @@ class HostFaultsIT {
         world.awaitEqualToReplay(SOON);
         assertThat(host.health().stopped()).isEmpty();
       }
-      admin
-          .deleteConsumerGroups(List.of(world.config().named("lockstep-tally")))
-          .all()
-          .get();
+      admin.deleteConsumerGroups(List.of(world.config().named("lockstep-tally"))).all().get();
       try (Host host = start()) {
         load.send(100);
         load.flush();
@@ -241,10 +238,7 @@ class HostFaultsIT {
       }
       load.send(400);
       load.flush();
-      admin
-          .deleteRecords(Map.of(input(0), RecordsToDelete.beforeOffset(-1)))
-          .all()
-          .get();
+      admin.deleteRecords(Map.of(input(0), RecordsToDelete.beforeOffset(-1))).all().get();
       try (Host host = start()) {
         await()
             .atMost(SOON)
@@ -284,8 +278,7 @@ class HostFaultsIT {
     try (TallyLoad load = load(19);
         Host host = start();
         KafkaProducer<byte[], byte[]> foreign =
-            new KafkaProducer<>(
-                settings, new ByteArraySerializer(), new ByteArraySerializer())) {
+            new KafkaProducer<>(settings, new ByteArraySerializer(), new ByteArraySerializer())) {
       load.send(200);
       load.flush();
       world.awaitEqualToReplay(SOON);
@@ -392,8 +385,7 @@ class HostFaultsIT {
     for (Destination d : layout.getDestinations()) {
       boolean totals = d.getTopic().endsWith("tally.totals");
       destinations.add(
-          new Destination(
-              d.getTopic(), totals ? partitions : d.getPartitions(), d.getMaxBytes()));
+          new Destination(d.getTopic(), totals ? partitions : d.getPartitions(), d.getMaxBytes()));
     }
     return new Layout(
         layout.getTopic(),
@@ -426,8 +418,7 @@ class HostFaultsIT {
 
   private List<String> refusals() {
     List<String> all = new ArrayList<>();
-    for (ConsumerRecord<byte[], byte[]> record :
-        read(world.config().named("tally.totals"), 3)) {
+    for (ConsumerRecord<byte[], byte[]> record : read(world.config().named("tally.totals"), 3)) {
       if (Tally.CODEC.decode(record.value()) instanceof Tally.Refused refused) {
         all.add(refused.reason());
       }

@@ -27,7 +27,9 @@ class DemoIT {
     assertThat(json.path("orders").asInt() + json.path("returns").asInt()).isEqualTo(20);
     assertThat(json.path("completed").asInt()).isGreaterThanOrEqualTo(17);
     assertThat(json.path("parked").asInt()).isZero();
-    assertThat(directory.resolve("report/rejected.csv")).content().contains("price is not positive");
+    assertThat(directory.resolve("report/rejected.csv"))
+        .content()
+        .contains("price is not positive");
     assertThat(directory.resolve("report/timelines.html")).content().contains("COMPLETED after");
     assertThat(directory.resolve("report/lock-granted.jsonl")).isNotEmptyFile();
     assertThat(directory.resolve("report/orders.jsonl")).isNotEmptyFile();

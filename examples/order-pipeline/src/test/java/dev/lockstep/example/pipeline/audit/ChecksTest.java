@@ -101,8 +101,7 @@ class ChecksTest {
   private void saga(String id, EndStatus status, String reason) {
     sagas.put(
         id,
-        new SagaFacts(
-            id, 1, 0, List.of(), List.of(new SagaEnd(status, "reserve", 1, reason, 5))));
+        new SagaFacts(id, 1, 0, List.of(), List.of(new SagaEnd(status, "reserve", 1, reason, 5))));
   }
 
   private List<String> violations() {
@@ -169,8 +168,7 @@ class ChecksTest {
     sagas.remove("C3");
     assertFound("saga: 1 never ended", "saga: 2 started 2 times", "saga: C3 never started");
     sagas.put(
-        "1",
-        new SagaFacts("1", 1, 0, List.of(), List.of(one.ends().get(0), one.ends().get(0))));
+        "1", new SagaFacts("1", 1, 0, List.of(), List.of(one.ends().get(0), one.ends().get(0))));
     assertFound("saga: 1 ended 2 times");
   }
 
@@ -206,8 +204,7 @@ class ChecksTest {
   void findsMoneyThatDoesNotFit() {
     customers.set(0, new CustomerRow("c", 500, 599));
     payments.remove(1);
-    assertFound(
-        "customer c has a balance of 599", "customer c owes 599", "order C3 paid 0 pence");
+    assertFound("customer c has a balance of 599", "customer c owes 599", "order C3 paid 0 pence");
   }
 
   @Test

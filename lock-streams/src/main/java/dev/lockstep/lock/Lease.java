@@ -1,0 +1,85 @@
+package dev.lockstep.lock;
+
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.Consumer;
+
+/**
+ * Locks that were granted together. Thread-safe.
+ *
+ * <p>A lease is SAFE while nobody else can have been granted its keys. When the client has not
+ * heard from the service for too long it is in JEOPARDY: {@link #ensureValid} fails, before anyone
+ * else can be granted. It becomes SAFE again with the same tokens, or LOST. A process that is
+ * paused cannot know; what it writes must be guarded by its tokens ({@link JdbcFence}).
+ */
+public interface Lease extends AutoCloseable {
+
+  /** What is known of a lease. */
+  enum State {
+    /** Held; nobody else can have been granted its keys. */
+    SAFE,
+    /** Perhaps still held: the service was not heard from in time. */
+    JEOPARDY,
+    /** Over: expired, forced, or released. */
+    LOST
+  }
+
+  /**
+   * Returns the fencing tokens.
+   *
+   * @return token by lock key
+   */
+  Map<String, Long> tokens();
+
+  /**
+   * Returns the fencing token of a lease on one key.
+   *
+   * @return its token
+   * @throws IllegalStateException when the lease is on several keys: use {@link #tokens}
+   */
+  default long token() {
+    if (tokens().size() != 1) {
+      throw new IllegalStateException("Lease is on " + tokens().size() + " keys: use tokens()");
+    }
+    return tokens().values().iterator().next();
+  }
+
+  /**
+   * Tells what is known now, without asking anyone.
+   *
+   * @return the state
+   */
+  State state();
+
+  /**
+   * Returns if the lease is SAFE.
+   *
+   * @throws LockLostException when it is not: stop the work and roll back
+   */
+  default void ensureValid() {
+    State now = state();
+    if (now != State.SAFE) {
+      throw new LockLostException(
+          "Lease on %s is %s: stop the work that it protects and roll back"
+              .formatted(tokens().keySet(), now));
+    }
+  }
+
+  /**
+   * Calls back at each change of state, on a thread of the client.
+   *
+   * @param listener must be quick
+   */
+  void onChange(Consumer<State> listener);
+
+  /**
+   * Releases the locks.
+   *
+   * @return done when the service has answered; false: they were lost before
+   */
+  CompletableFuture<Boolean> release();
+
+  /** Same as {@link #release}, without waiting for the answer. */
+  @Override
+  void close();
+}

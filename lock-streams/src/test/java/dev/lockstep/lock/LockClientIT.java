@@ -1,0 +1,205 @@
+package dev.lockstep.lock;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
+
+import dev.lockstep.kernel.HostOptions;
+import dev.lockstep.kernel.ReplayAudit;
+import dev.lockstep.kernel.TopicAdmin;
+import dev.lockstep.kernel.TopicPlan;
+import dev.lockstep.schema.LockstepConfig;
+import dev.lockstep.testkit.kafka.BrokerProfile;
+import dev.lockstep.testkit.kafka.KafkaCluster;
+import dev.lockstep.testkit.postgres.PostgresServer;
+import java.nio.file.Path;
+import java.sql.Connection;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class LockClientIT {
+
+  private static final Duration WAIT = Duration.ofSeconds(20);
+
+  @TempDir static Path directory;
+  private static KafkaCluster cluster;
+  private static LockstepConfig config;
+  private static LockService service;
+
+  @BeforeAll
+  static void startService() {
+    cluster = KafkaCluster.start(directory, 1, BrokerProfile.TUNED);
+    config = LockstepConfig.of(cluster.bootstrapServers());
+    try (TopicAdmin topics = new TopicAdmin(config)) {
+      topics.create(new TopicPlan(List.of(LockTopics.plan(config, 4, List.of())), List.of()));
+    }
+    service = LockService.start(HostOptions.tuned(config, directory.resolve("state")));
+  }
+
+  @AfterAll
+  static void stopService() {
+    service.close();
+    cluster.close();
+  }
+
+  private static LockClient client() {
+    return LockClient.connect(LockClientOptions.of(config).withTtl(Duration.ofSeconds(3)));
+  }
+
+  @Test
+  void neverTwoHoldersAndTokensRise() throws Exception {
+    AtomicInteger inside = new AtomicInteger();
+    List<Long> tokens = new ArrayList<>();
+    ExecutorService threads = Executors.newFixedThreadPool(12);
+    try (LockClient one = client();
+        LockClient two = client();
+        LockClient three = client()) {
+      List<Future<?>> running = new ArrayList<>();
+      for (LockClient client : List.of(one, two, three)) {
+        for (int i = 0; i < 4; i++) {
+          running.add(
+              threads.submit(
+                  () -> {
+                    for (int round = 0; round < 20; round++) {
+                      try (Lease lease = client.lock("hot").acquire(WAIT)) {
+                        assertThat(inside.incrementAndGet()).isEqualTo(1);
+                        lease.ensureValid();
+                        tokens.add(lease.token());
+                        inside.decrementAndGet();
+                      }
+                    }
+                    return null;
+                  }));
+        }
+      }
+      for (Future<?> future : running) {
+        future.get(60, TimeUnit.SECONDS);
+      }
+    } finally {
+      threads.shutdownNow();
+    }
+    assertThat(tokens).hasSize(240).isSorted().doesNotHaveDuplicates();
+    ReplayAudit audit = new ReplayAudit(LockTopics.machine(config), config);
+    await().atMost(WAIT).untilAsserted(() -> assertThat(audit.run().differences()).isEmpty());
+  }
+
+  @Test
+  void setOverSeveralPartitionsIsAllOrNothing() throws Exception {
+    List<String> set = List.of("s1", "s2", "s3", "s4", "s5", "s6");
+    try (LockClient a = client();
+        LockClient b = client()) {
+      Lease first = a.locks(set).acquire(WAIT);
+      assertThat(first.tokens()).containsOnlyKeys("s1", "s2", "s3", "s4", "s5", "s6");
+      assertThat(b.lock("s4").tryAcquire()).isEmpty();
+      assertThat(first.release().get(10, TimeUnit.SECONDS)).isTrue();
+
+      try (Lease second = b.locks(set).acquire(WAIT)) {
+        set.forEach(
+            key -> assertThat(second.tokens().get(key)).isGreaterThan(first.tokens().get(key)));
+      }
+    }
+  }
+
+  @Test
+  void timedOutAndCancelledWaitersLeaveTheQueue() throws Exception {
+    try (LockClient a = client();
+        LockClient b = client()) {
+      Lease held = a.lock("busy").acquire(WAIT);
+
+      assertThatThrownBy(() -> b.lock("busy").acquire(Duration.ofMillis(600)))
+          .isInstanceOf(LockTimeoutException.class)
+          .hasMessageContaining("[busy] were not granted within PT0.6S");
+      CompletableFuture<Lease> given = b.lock("busy").acquireAsync(WAIT);
+      given.cancel(false);
+      CompletableFuture<Lease> third = a.lock("busy").acquireAsync(WAIT);
+      held.close();
+
+      assertThat(third.get(10, TimeUnit.SECONDS).state()).isEqualTo(Lease.State.SAFE);
+    }
+  }
+
+  @Test
+  void closedClientFreesWhatItHolds() throws Exception {
+    LockClient a = client();
+    Lease lease = a.lock("left").acquire(WAIT);
+    a.close();
+
+    assertThat(lease.state()).isEqualTo(Lease.State.LOST);
+    assertThatThrownBy(lease::ensureValid).isInstanceOf(LockLostException.class);
+    try (LockClient b = client();
+        Lease next = b.lock("left").acquire(Duration.ofSeconds(2))) {
+      assertThat(next.token()).isGreaterThan(lease.token());
+    }
+  }
+
+  @Test
+  void silentHolderIsInJeopardyAndItsWritesAreRefusedOnceAnotherWrote() throws Exception {
+    try (PostgresServer postgres = PostgresServer.start(directory.resolve("pg-fence"))) {
+      postgres.createDatabase("guarded");
+      JdbcFence.migrate(postgres.dataSource("guarded"));
+      BlockingQueue<Lease.State> states = new LinkedBlockingQueue<>();
+      try (LockClient a = client();
+          Connection connection = postgres.dataSource("guarded").getConnection()) {
+        Lease old = a.lock("guarded").acquire(WAIT);
+        old.onChange(states::add);
+
+        cluster.node(1).pause();
+        Lease.State first = states.poll(15, TimeUnit.SECONDS);
+        cluster.node(1).resume();
+        assertThat(first).isEqualTo(Lease.State.JEOPARDY);
+        // an outage of the only broker expires nobody: the same token is safe again
+        assertThat(states.poll(15, TimeUnit.SECONDS)).isEqualTo(Lease.State.SAFE);
+        JdbcFence.require(connection, old.tokens());
+
+        old.close();
+        try (LockClient b = client();
+            Lease next = b.lock("guarded").acquire(WAIT)) {
+          JdbcFence.require(connection, next.tokens());
+          assertThatThrownBy(() -> JdbcFence.require(connection, old.tokens()))
+              .isInstanceOf(StaleTokenException.class)
+              .hasMessageContaining("1 of 1 keys were written under a higher token");
+        }
+      }
+    }
+  }
+
+  @Test
+  void eventsTellWhoHeldWhatInOrder() throws Exception {
+    BlockingQueue<LockEvent> seen = new LinkedBlockingQueue<>();
+    try (LockClient a = client();
+        LockEvents events =
+            LockEvents.subscribe(
+                config,
+                "it-events",
+                Pattern.compile("event-.*"),
+                EnumSet.allOf(LockEvent.Type.class),
+                seen::add)) {
+      Lease lease = a.lock("event-1").acquire(WAIT);
+      assertThat(lease.release().get(10, TimeUnit.SECONDS)).isTrue();
+
+      LockEvent granted = seen.poll(15, TimeUnit.SECONDS);
+      LockEvent released = seen.poll(15, TimeUnit.SECONDS);
+      assertThat(granted.type()).isEqualTo(LockEvent.Type.GRANTED);
+      assertThat(released.type()).isEqualTo(LockEvent.Type.RELEASED);
+      assertThat(Map.of(granted.token(), granted.owner()))
+          .isEqualTo(Map.of(lease.token(), released.owner()));
+      assertThat(events.fault()).isNull();
+    }
+  }
+}
