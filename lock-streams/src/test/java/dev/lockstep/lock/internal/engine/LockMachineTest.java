@@ -2,8 +2,6 @@ package dev.lockstep.lock.internal.engine;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.lockstep.kernel.bench.MachineBench;
-import dev.lockstep.kernel.bench.MachineBench.Effect;
 import dev.lockstep.lock.LockTopics;
 import dev.lockstep.schema.LockSchemas;
 import dev.lockstep.schema.LockstepConfig;
@@ -23,6 +21,8 @@ import dev.lockstep.schema.lock.Released;
 import dev.lockstep.schema.lock.ReplyTo;
 import dev.lockstep.schema.lock.SessionExpired;
 import dev.lockstep.schema.lock.SessionOk;
+import dev.lockstep.testkit.machine.VirtualPartition;
+import dev.lockstep.testkit.machine.VirtualPartition.Effect;
 import java.time.Duration;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -33,8 +33,8 @@ class LockMachineTest {
   private static final ReplyTo REPLY = new ReplyTo(LockSchemas.REPLIES, 2, "client");
   private static final long TTL = 5_000;
 
-  private final MachineBench bench =
-      new MachineBench(LockTopics.machine(CONFIG), 0, LockTopics.plan(CONFIG, 1, List.of()));
+  private final VirtualPartition log =
+      new VirtualPartition(LockTopics.machine(CONFIG), 0, LockTopics.plan(CONFIG, 1, List.of()));
 
   private static Acquire acquire(String session, long number, long wait, String... keys) {
     return new Acquire(session, number, 1L, TTL, List.of(keys), wait, REPLY);
@@ -57,14 +57,14 @@ class LockMachineTest {
   }
 
   private long grantTo(String session, String key) {
-    return replies(bench.send(acquire(session, 1, -1, key))).get(0).getToken();
+    return replies(log.send(acquire(session, 1, -1, key))).get(0).getToken();
   }
 
   @Test
   void grantsAFreeKeyWithTheOffsetAsToken() {
-    long offset = bench.nextOffset();
+    long offset = log.nextOffset();
 
-    List<Effect> effects = bench.send(acquire("a", 1, -1, "k"));
+    List<Effect> effects = log.send(acquire("a", 1, -1, "k"));
 
     assertThat(replies(effects).get(0).getOutcome()).isEqualTo(AcquireOutcome.GRANTED);
     assertThat(replies(effects).get(0).getToken()).isEqualTo((1L << 47) | offset);
@@ -75,12 +75,12 @@ class LockMachineTest {
   @Test
   void handsOverInOrderOfArrivalWithRisingTokens() {
     long first = grantTo("a", "k");
-    assertThat(bench.send(acquire("b", 1, -1, "k"))).isEmpty();
-    assertThat(bench.send(acquire("c", 1, -1, "k"))).isEmpty();
+    assertThat(log.send(acquire("b", 1, -1, "k"))).isEmpty();
+    assertThat(log.send(acquire("c", 1, -1, "k"))).isEmpty();
 
-    List<Effect> toB = bench.send(release("a", 1, first));
+    List<Effect> toB = log.send(release("a", 1, first));
     long second = replies(toB).get(0).getToken();
-    List<Effect> toC = bench.send(release("b", 1, second));
+    List<Effect> toC = log.send(release("b", 1, second));
 
     assertThat(replies(toB).get(0).getOwner()).isEqualTo("b");
     assertThat(replies(toC).get(0).getOwner()).isEqualTo("c");
@@ -91,13 +91,13 @@ class LockMachineTest {
   @Test
   void staleReleaseFreesNobody() {
     long first = grantTo("a", "k");
-    bench.send(release("a", 1, first));
+    log.send(release("a", 1, first));
     long second = grantTo("b", "k");
 
-    List<Effect> effects = bench.send(release("a", 1, first));
+    List<Effect> effects = log.send(release("a", 1, first));
 
     assertThat(of(effects, Released.class)).isEmpty();
-    assertThat(replies(bench.send(acquire("c", 1, 0, "k"))).get(0).getReason())
+    assertThat(replies(log.send(acquire("c", 1, 0, "k"))).get(0).getReason())
         .contains("held by 'b' under token " + second);
   }
 
@@ -105,7 +105,7 @@ class LockMachineTest {
   void repeatedAcquireIsAnsweredAgainAndGrantedOnce() {
     long token = grantTo("a", "k");
 
-    List<Effect> again = bench.send(acquire("a", 1, -1, "k"));
+    List<Effect> again = log.send(acquire("a", 1, -1, "k"));
 
     assertThat(replies(again).get(0).getToken()).isEqualTo(token);
     assertThat(of(again, Granted.class)).isEmpty();
@@ -114,14 +114,14 @@ class LockMachineTest {
   @Test
   void deadHolderIsReplacedAfterItsTtl() {
     grantTo("a", "k");
-    bench.send(acquire("b", 1, -1, "k"));
+    log.send(acquire("b", 1, -1, "k"));
     for (int i = 0; i < 4; i++) {
-      bench.advance(Duration.ofSeconds(1));
-      bench.send(new KeepAlive("b", (long) i, REPLY));
+      log.advance(Duration.ofSeconds(1));
+      log.send(new KeepAlive("b", (long) i, REPLY));
     }
-    assertThat(bench.effects(SessionExpired.class)).isEmpty();
+    assertThat(log.effects(SessionExpired.class)).isEmpty();
 
-    List<Effect> effects = bench.advance(Duration.ofMillis(1_200));
+    List<Effect> effects = log.advance(Duration.ofMillis(1_200));
 
     assertThat(of(effects, SessionExpired.class)).hasSize(1);
     assertThat(of(effects, Released.class).get(0).getCause()).isEqualTo(ReleaseCause.EXPIRED);
@@ -131,24 +131,24 @@ class LockMachineTest {
   @Test
   void waiterTimesOutOrIsGrantedNeverBoth() {
     long token = grantTo("a", "k");
-    bench.send(acquire("b", 1, 1_000, "k"));
+    log.send(acquire("b", 1, 1_000, "k"));
 
-    List<Effect> late = bench.advance(Duration.ofMillis(1_200));
-    List<Effect> released = bench.send(release("a", 1, token));
+    List<Effect> late = log.advance(Duration.ofMillis(1_200));
+    List<Effect> released = log.send(release("a", 1, token));
 
     assertThat(replies(late).get(0).getOutcome()).isEqualTo(AcquireOutcome.TIMED_OUT);
     assertThat(replies(released)).isEmpty();
-    assertThat(of(bench.send(acquire("c", 1, 0, "k")), Granted.class)).hasSize(1);
+    assertThat(of(log.send(acquire("c", 1, 0, "k")), Granted.class)).hasSize(1);
   }
 
   /** Execution L1 of the kernel review. */
   @Test
   void twoDeadHoldersInOneTickGiveOneGrant() {
     grantTo("s1", "k");
-    bench.send(acquire("s2", 1, -1, "k"));
-    bench.send(new Acquire("s3", 1L, 1L, 60_000L, List.of("k"), -1L, REPLY));
+    log.send(acquire("s2", 1, -1, "k"));
+    log.send(new Acquire("s3", 1L, 1L, 60_000L, List.of("k"), -1L, REPLY));
 
-    List<Effect> effects = bench.advance(Duration.ofMillis(5_400));
+    List<Effect> effects = log.advance(Duration.ofMillis(5_400));
 
     assertThat(of(effects, Granted.class)).hasSize(1);
     assertThat(of(effects, Granted.class).get(0).getOwner()).isEqualTo("s3");
@@ -159,10 +159,10 @@ class LockMachineTest {
   @Test
   void lateBatchDoesNotReviveASession() {
     grantTo("a", "k");
-    bench.advance(Duration.ofMillis(5_400));
+    log.advance(Duration.ofMillis(5_400));
 
-    List<Effect> first = bench.send(acquire("a", 1, -1, "k"));
-    List<Effect> third = bench.send(acquire("a", 3, -1, "k"));
+    List<Effect> first = log.send(acquire("a", 1, -1, "k"));
+    List<Effect> third = log.send(acquire("a", 3, -1, "k"));
 
     assertThat(replies(first).get(0).getOutcome()).isEqualTo(AcquireOutcome.SESSION_EXPIRED);
     assertThat(replies(third).get(0).getOutcome()).isEqualTo(AcquireOutcome.SESSION_EXPIRED);
@@ -173,9 +173,9 @@ class LockMachineTest {
   @Test
   void resentLowerNumberIsStillAnswered() {
     grantTo("a", "k");
-    bench.send(acquire("a", 8, -1, "eight"));
+    log.send(acquire("a", 8, -1, "eight"));
 
-    List<Effect> seven = bench.send(acquire("a", 7, -1, "seven"));
+    List<Effect> seven = log.send(acquire("a", 7, -1, "seven"));
 
     assertThat(replies(seven).get(0).getOutcome()).isEqualTo(AcquireOutcome.GRANTED);
   }
@@ -183,10 +183,10 @@ class LockMachineTest {
   @Test
   void setOfKeysIsGrantedTogether() {
     long token = grantTo("a", "k2");
-    assertThat(bench.send(acquire("b", 1, -1, "k1", "k2", "k3"))).isEmpty();
-    assertThat(bench.send(acquire("c", 1, -1, "k3"))).isEmpty();
+    assertThat(log.send(acquire("b", 1, -1, "k1", "k2", "k3"))).isEmpty();
+    assertThat(log.send(acquire("c", 1, -1, "k3"))).isEmpty();
 
-    List<Effect> effects = bench.send(release("a", 1, token));
+    List<Effect> effects = log.send(release("a", 1, token));
 
     assertThat(of(effects, Granted.class))
         .extracting(Granted::getKey)
@@ -197,10 +197,10 @@ class LockMachineTest {
   @Test
   void cancelledSetFreesWhatItHadReserved() {
     grantTo("a", "k2");
-    bench.send(acquire("b", 1, -1, "k1", "k2"));
-    bench.send(acquire("c", 1, -1, "k1"));
+    log.send(acquire("b", 1, -1, "k1", "k2"));
+    log.send(acquire("c", 1, -1, "k1"));
 
-    List<Effect> effects = bench.send(new Cancel("b", 2L, 1L, 1L));
+    List<Effect> effects = log.send(new Cancel("b", 2L, 1L, 1L));
 
     assertThat(replies(effects))
         .extracting(AcquireReply::getOutcome)
@@ -210,9 +210,9 @@ class LockMachineTest {
   @Test
   void cancelThatCrossesAGrantReleasesIt() {
     grantTo("a", "k");
-    bench.send(acquire("b", 1, -1, "k"));
+    log.send(acquire("b", 1, -1, "k"));
 
-    List<Effect> effects = bench.send(new Cancel("a", 2L, 1L, 1L));
+    List<Effect> effects = log.send(new Cancel("a", 2L, 1L, 1L));
 
     assertThat(of(effects, Released.class).get(0).getCause()).isEqualTo(ReleaseCause.CANCELLED);
     assertThat(replies(effects).get(0).getOwner()).isEqualTo("b");
@@ -220,46 +220,46 @@ class LockMachineTest {
 
   @Test
   void leaseOutlivesEverySessionAndLeavesNoRow() {
-    AcquireReply lease = replies(bench.send(lease("saga-1", 1, "k"))).get(0);
-    bench.advance(Duration.ofHours(1));
-    assertThat(bench.effects(Released.class)).isEmpty();
+    AcquireReply lease = replies(log.send(lease("saga-1", 1, "k"))).get(0);
+    log.advance(Duration.ofHours(1));
+    assertThat(log.effects(Released.class)).isEmpty();
 
-    bench.send(release("saga-1", 1, lease.getToken()));
+    log.send(release("saga-1", 1, lease.getToken()));
 
-    assertThat(bench.effects(Released.class)).hasSize(1);
-    assertThat(bench.machineRows()).isZero();
+    assertThat(log.effects(Released.class)).hasSize(1);
+    assertThat(log.machineRows()).isZero();
   }
 
   @Test
   void idleKeyLeavesNoRowOnceItsSessionIsForgotten() {
     long token = grantTo("a", "k");
-    bench.send(release("a", 1, token));
-    bench.send(new CloseSession("a"));
+    log.send(release("a", 1, token));
+    log.send(new CloseSession("a"));
 
-    bench.advance(Duration.ofMinutes(3));
+    log.advance(Duration.ofMinutes(3));
 
-    assertThat(bench.machineRows()).isZero();
+    assertThat(log.machineRows()).isZero();
   }
 
   @Test
   void keepAliveAnswersWithItsBeat() {
     grantTo("a", "k");
 
-    assertThat(of(bench.send(new KeepAlive("a", 7L, REPLY)), SessionOk.class).get(0).getBeat())
+    assertThat(of(log.send(new KeepAlive("a", 7L, REPLY)), SessionOk.class).get(0).getBeat())
         .isEqualTo(7);
-    assertThat(of(bench.send(new KeepAlive("x", 1L, REPLY)), SessionExpired.class)).hasSize(1);
+    assertThat(of(log.send(new KeepAlive("x", 1L, REPLY)), SessionExpired.class)).hasSize(1);
   }
 
   @Test
   void forcedReleaseNamesWhoOrderedIt() {
     long token = grantTo("a", "k");
-    bench.send(acquire("b", 1, -1, "k"));
+    log.send(acquire("b", 1, -1, "k"));
 
-    List<Effect> effects = bench.send(new ForceRelease("k", token, "ops@example", "stuck"));
+    List<Effect> effects = log.send(new ForceRelease("k", token, "ops@example", "stuck"));
 
     assertThat(of(effects, Released.class).get(0).getBy()).isEqualTo("ops@example: stuck");
     assertThat(replies(effects).get(0).getOwner()).isEqualTo("b");
-    assertThat(of(bench.send(release("a", 1, token)), Released.class)).isEmpty();
+    assertThat(of(log.send(release("a", 1, token)), Released.class)).isEmpty();
   }
 
   @Test
@@ -268,7 +268,7 @@ class LockMachineTest {
         new Acquire(
             "a", 1L, 1L, TTL, List.of("k"), -1L, new ReplyTo(LockSchemas.REPLIES, 999, "c"));
 
-    List<Effect> effects = bench.send(lost);
+    List<Effect> effects = log.send(lost);
 
     assertThat(of(effects, Rejected.class).get(0).getReason())
         .isEqualTo(
@@ -278,9 +278,9 @@ class LockMachineTest {
 
   @Test
   void malformedRequestIsDeniedWithItsReason() {
-    AcquireReply unsorted = replies(bench.send(acquire("a", 1, -1, "b", "a"))).get(0);
+    AcquireReply unsorted = replies(log.send(acquire("a", 1, -1, "b", "a"))).get(0);
     Acquire shortTtl = new Acquire("a", 1L, 1L, 100L, List.of("k"), -1L, REPLY);
-    AcquireReply tooShort = replies(bench.send(shortTtl)).get(0);
+    AcquireReply tooShort = replies(log.send(shortTtl)).get(0);
 
     assertThat(unsorted.getOutcome()).isEqualTo(AcquireOutcome.DENIED);
     assertThat(unsorted.getReason()).isEqualTo("Keys must be sorted and each named once");
@@ -291,11 +291,11 @@ class LockMachineTest {
   void releaseIsAnsweredAlike() {
     long token = grantTo("a", "k");
 
-    assertThat(of(bench.send(release("a", 1, token)), ReleaseReply.class).get(0).getReleased())
+    assertThat(of(log.send(release("a", 1, token)), ReleaseReply.class).get(0).getReleased())
         .isTrue();
-    assertThat(of(bench.send(release("a", 1, token)), ReleaseReply.class).get(0).getReleased())
+    assertThat(of(log.send(release("a", 1, token)), ReleaseReply.class).get(0).getReleased())
         .isTrue();
-    assertThat(of(bench.send(release("a", 1, 17)), ReleaseReply.class).get(0).getReleased())
+    assertThat(of(log.send(release("a", 1, 17)), ReleaseReply.class).get(0).getReleased())
         .isFalse();
   }
 }

@@ -3,8 +3,6 @@ package dev.lockstep.saga.internal.engine;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import dev.lockstep.kernel.bench.MachineBench;
-import dev.lockstep.kernel.bench.MachineBench.Effect;
 import dev.lockstep.saga.ParticipantRef;
 import dev.lockstep.saga.RetryPolicy;
 import dev.lockstep.saga.Saga;
@@ -27,6 +25,8 @@ import dev.lockstep.schema.saga.StartSaga;
 import dev.lockstep.schema.saga.StepCommand;
 import dev.lockstep.schema.saga.StepOutcome;
 import dev.lockstep.schema.saga.StepReply;
+import dev.lockstep.testkit.machine.VirtualPartition;
+import dev.lockstep.testkit.machine.VirtualPartition.Effect;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.List;
@@ -72,8 +72,8 @@ class SagaMachineTest {
           .build();
 
   private static final LockstepConfig CONFIG = LockstepConfig.of("unused:1");
-  private final MachineBench bench =
-      new MachineBench(
+  private final VirtualPartition log =
+      new VirtualPartition(
           SagaTopics.machine(CONFIG, List.of(SAGA)),
           0,
           SagaTopics.plan(CONFIG, List.of(SAGA), 1, 1));
@@ -86,13 +86,13 @@ class SagaMachineTest {
   }
 
   private List<Effect> start(String id, String... seats) {
-    return bench.send(
+    return log.send(
         new StartSaga(
             id, "trip", 1, 1_700_000_000_000L, PAYLOADS.encode(new Trip(id, List.of(seats), ""))));
   }
 
   private List<Effect> reply(StepCommand to, StepOutcome outcome, ByteBuffer payload) {
-    return bench.send(
+    return log.send(
         new StepReply(
             to.getSagaId(),
             to.getStep(),
@@ -133,7 +133,7 @@ class SagaMachineTest {
     start("s1");
 
     assertThat(start("s1")).isEmpty();
-    assertThat(bench.effects(SagaStarted.class)).hasSize(1);
+    assertThat(log.effects(SagaStarted.class)).hasSize(1);
   }
 
   @Test
@@ -144,7 +144,7 @@ class SagaMachineTest {
 
     StepCommand book =
         only(
-            bench.send(
+            log.send(
                 new AcquireReply("s1", 1L, AcquireOutcome.GRANTED, 77L, 0, asked.getKeys(), "")),
             StepCommand.class);
     assertThat(book.getFences().get(0).getToken()).isEqualTo(77);
@@ -183,7 +183,7 @@ class SagaMachineTest {
     StepCommand first = only(start("s1"), StepCommand.class);
     assertThat(fail(first, StepOutcome.RETRY)).isEmpty();
 
-    StepCommand second = only(bench.advance(Duration.ofMillis(400)), StepCommand.class);
+    StepCommand second = only(log.advance(Duration.ofMillis(400)), StepCommand.class);
 
     assertThat(second.getAttempt()).isEqualTo(2);
     assertThat(second.getPayload()).isEqualTo(first.getPayload());
@@ -193,9 +193,9 @@ class SagaMachineTest {
   void compensatableStepWithoutAnswerIsUndone() {
     start("s1");
 
-    bench.advance(Duration.ofSeconds(10));
+    log.advance(Duration.ofSeconds(10));
 
-    List<StepCommand> commands = bench.effects(StepCommand.class);
+    List<StepCommand> commands = log.effects(StepCommand.class);
     assertThat(commands)
         .extracting(StepCommand::getDirection)
         .startsWith(Direction.ACTION, Direction.ACTION, Direction.ACTION, Direction.COMPENSATION);
@@ -205,12 +205,12 @@ class SagaMachineTest {
   @Test
   void pivotWithoutAnswerIsSettledBeforeItCounts() {
     StepCommand pay = only(succeed(only(start("s1"), StepCommand.class)), StepCommand.class);
-    bench.advance(Duration.ofSeconds(6));
+    log.advance(Duration.ofSeconds(6));
 
-    List<StepCommand> commands = bench.effects(StepCommand.class);
+    List<StepCommand> commands = log.effects(StepCommand.class);
     StepCommand cancel = commands.get(commands.size() - 1);
     assertThat(cancel.getDirection()).isEqualTo(Direction.CANCEL);
-    assertThat(bench.effects(SagaEnded.class)).isEmpty();
+    assertThat(log.effects(SagaEnded.class)).isEmpty();
 
     // it had been done: the saga goes on
     List<Effect> late =
@@ -233,8 +233,8 @@ class SagaMachineTest {
   @Test
   void cancelledPivotRollsBack() {
     only(succeed(only(start("s1"), StepCommand.class)), StepCommand.class);
-    bench.advance(Duration.ofSeconds(6));
-    List<StepCommand> commands = bench.effects(StepCommand.class);
+    log.advance(Duration.ofSeconds(6));
+    List<StepCommand> commands = log.effects(StepCommand.class);
 
     List<Effect> effects = fail(commands.get(commands.size() - 1), StepOutcome.CANCELLED);
 
@@ -244,7 +244,7 @@ class SagaMachineTest {
   @Test
   void lateReplyToAnEarlierAttemptCounts() {
     StepCommand first = only(start("s1"), StepCommand.class);
-    bench.advance(Duration.ofMillis(2_500));
+    log.advance(Duration.ofMillis(2_500));
 
     assertThat(only(succeed(first), StepCommand.class).getStep()).isEqualTo("pay");
   }
@@ -257,8 +257,7 @@ class SagaMachineTest {
     SagaEnded parked = only(fail(unbook, StepOutcome.FAILURE), SagaEnded.class);
     StepCommand again =
         only(
-            bench.send(
-                new Operate("s1", OperatorAction.RETRY, "ops", "mended", 1_700_000_000_000L)),
+            log.send(new Operate("s1", OperatorAction.RETRY, "ops", "mended", 1_700_000_000_000L)),
             StepCommand.class);
 
     assertThat(parked.getStatus()).isEqualTo(EndStatus.PARKED);
@@ -271,9 +270,9 @@ class SagaMachineTest {
     StepCommand pay = only(succeed(only(start("s1"), StepCommand.class)), StepCommand.class);
     succeed(pay);
 
-    bench.advance(Duration.ofSeconds(40));
+    log.advance(Duration.ofSeconds(40));
 
-    assertThat(bench.effects(SagaEnded.class))
+    assertThat(log.effects(SagaEnded.class))
         .extracting(SagaEnded::getStatus)
         .containsExactly(EndStatus.PARKED);
   }
@@ -284,7 +283,7 @@ class SagaMachineTest {
     StepCommand book = only(start("s1"), StepCommand.class);
 
     List<Effect> effects =
-        bench.send(
+        log.send(
             new StepReply(
                 "s1",
                 "book",
@@ -312,9 +311,9 @@ class SagaMachineTest {
   @Test
   void startThatNobodyCanRunIsRejected() {
     List<Effect> unknown =
-        bench.send(new StartSaga("s1", "cruise", 1, 1_700_000_000_000L, ByteBuffer.allocate(0)));
+        log.send(new StartSaga("s1", "cruise", 1, 1_700_000_000_000L, ByteBuffer.allocate(0)));
     List<Effect> old =
-        bench.send(new StartSaga("s2", "trip", 1, 1_600_000_000_000L, ByteBuffer.allocate(0)));
+        log.send(new StartSaga("s2", "trip", 1, 1_600_000_000_000L, ByteBuffer.allocate(0)));
 
     assertThat(only(unknown, Rejected.class).getReason())
         .contains("'cruise' version 1 is not among the definitions");

@@ -1,6 +1,7 @@
-package dev.lockstep.kernel.bench;
+package dev.lockstep.testkit.machine;
 
 import dev.lockstep.kernel.Announcement;
+import dev.lockstep.kernel.ImpureMachineException;
 import dev.lockstep.kernel.InputPlan;
 import dev.lockstep.kernel.MachineSpec;
 import dev.lockstep.kernel.Replay;
@@ -21,21 +22,46 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.common.header.internals.RecordHeaders;
 import org.apache.kafka.common.record.TimestampType;
 
-/** Runs a machine on one partition, in virtual time, without a broker; every turn twice. */
-public final class MachineBench {
+/**
+ * One input partition in virtual time, with a machine that folds it; no broker, no thread, no
+ * clock.
+ *
+ * <p>Every turn runs twice and both runs must agree; {@link DoubleExecution} asks another JVM as
+ * well. Offset 0 is the Layout of the plan, with epoch 1. Not thread-safe.
+ */
+public final class VirtualPartition {
 
-  /** An effect, decoded. */
+  /** Log time of the Layout, ms since the epoch. */
+  public static final long BEGIN = 1_700_000_000_000L;
+
+  private static final long TICK_MS = 200;
+
+  /**
+   * An effect, decoded.
+   *
+   * @param topic destination
+   * @param partition partition of it
+   * @param key record key
+   * @param value record of the machine's catalog
+   */
   public record Effect(String topic, int partition, String key, Object value) {}
 
   private final MachineSpec machine;
   private final int partition;
   private final SingleObjectCodec codec;
   private final Replay replay;
+  private final List<ConsumerRecord<byte[], byte[]>> log = new ArrayList<>();
   private final List<Effect> effects = new ArrayList<>();
-  private long time = 1_700_000_000_000L;
-  private long offset;
+  private long time = BEGIN - 1;
 
-  public MachineBench(MachineSpec machine, int partition, InputPlan plan) {
+  /**
+   * Makes a partition that holds the Layout and nothing else.
+   *
+   * @param machine what folds it
+   * @param partition its number
+   * @param plan topics, limits and tick that the Layout lists
+   */
+  public VirtualPartition(MachineSpec machine, int partition, InputPlan plan) {
     this.machine = machine;
     this.partition = partition;
     this.codec = new SingleObjectCodec(machine.catalog().and(KernelSchemas.CATALOG));
@@ -43,7 +69,7 @@ public final class MachineBench {
     send(layout(plan));
   }
 
-  public static Layout layout(InputPlan plan) {
+  private static Layout layout(InputPlan plan) {
     List<Destination> destinations = new ArrayList<>();
     for (TopicSpec spec : plan.destinations()) {
       destinations.add(new Destination(spec.name(), spec.partitions(), plan.maxBytes()));
@@ -61,15 +87,30 @@ public final class MachineBench {
         limits);
   }
 
-  /** Appends a record 1 ms after the last one; returns its effects. */
+  /**
+   * Appends a record 1 ms after the last one.
+   *
+   * @param value record of the machine's catalog
+   * @return its effects
+   * @throws ImpureMachineException when the two runs differ
+   */
   public List<Effect> send(Object value) {
     return sendBytes(codec.encode(value));
   }
 
+  /**
+   * Appends any bytes 1 ms after the last record, as a broken client would.
+   *
+   * @param value record value
+   * @return its effects
+   * @throws ImpureMachineException when the two runs differ
+   */
   public List<Effect> sendBytes(byte[] value) {
     time++;
+    ConsumerRecord<byte[], byte[]> record = record(value);
+    log.add(record);
     List<Effect> caused = new ArrayList<>();
-    for (Announcement effect : replay.apply(record(value))) {
+    for (Announcement effect : replay.apply(record)) {
       caused.add(
           new Effect(
               effect.topic(),
@@ -81,31 +122,74 @@ public final class MachineBench {
     return caused;
   }
 
-  /** Lets time pass, with a tick every 200 ms. */
+  /**
+   * Lets time pass, with a tick every 200 ms.
+   *
+   * @param duration how long
+   * @return the effects meanwhile
+   */
   public List<Effect> advance(Duration duration) {
     List<Effect> caused = new ArrayList<>();
     long end = time + duration.toMillis();
     while (time < end) {
-      time = Math.min(end, time + 200) - 1;
-      caused.addAll(send(new Tick("bench")));
+      time = Math.min(end, time + TICK_MS) - 1;
+      caused.addAll(send(new Tick("virtual")));
     }
     return caused;
   }
 
+  /**
+   * Returns everything announced so far.
+   *
+   * @return effects in order
+   */
   public List<Effect> effects() {
     return effects;
   }
 
-  /** Returns all effects of a type. */
+  /**
+   * Returns the effects of one type.
+   *
+   * @param type record type
+   * @param <T> record type
+   * @return effects in order
+   */
   public <T> List<T> effects(Class<T> type) {
     return effects.stream().map(Effect::value).filter(type::isInstance).map(type::cast).toList();
   }
 
-  public long nextOffset() {
-    return offset;
+  /**
+   * Returns the log so far, for a replay elsewhere.
+   *
+   * @return records from offset 0
+   */
+  public List<ConsumerRecord<byte[], byte[]>> log() {
+    return List.copyOf(log);
   }
 
-  /** Returns the number of rows, the host's own left out. */
+  /**
+   * Returns the offset that the next record gets.
+   *
+   * @return number of records
+   */
+  public long nextOffset() {
+    return log.size();
+  }
+
+  /**
+   * Returns the log time of the last record.
+   *
+   * @return ms since the epoch
+   */
+  public long time() {
+    return time;
+  }
+
+  /**
+   * Returns the number of rows of the machine, the host's own left out.
+   *
+   * @return rows
+   */
   public long machineRows() {
     return replay.rows().keySet().stream().filter(key -> key[0] == 1).count();
   }
@@ -114,7 +198,7 @@ public final class MachineBench {
     return new ConsumerRecord<>(
         machine.inputTopic(),
         partition,
-        offset++,
+        log.size(),
         time,
         TimestampType.LOG_APPEND_TIME,
         0,
