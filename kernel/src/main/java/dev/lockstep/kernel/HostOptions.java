@@ -42,13 +42,16 @@ public record HostOptions(
   public record Timeouts(
       Duration session, Duration request, Duration delivery, Duration transaction) {
 
-    /** For brokers with Kafka's own settings. */
+    /**
+     * For brokers with Kafka's own settings. A broker that was killed is let in again after 9 s at
+     * the earliest (broker.session.timeout.ms), so an effect must outlive that.
+     */
     public static final Timeouts STOCK =
         new Timeouts(
             Duration.ofSeconds(6),
             Duration.ofSeconds(4),
-            Duration.ofSeconds(9),
-            Duration.ofSeconds(15));
+            Duration.ofSeconds(20),
+            Duration.ofSeconds(30));
 
     /** For brokers that allow sessions of 1.5 s and fail over as fast. */
     public static final Timeouts TUNED =

@@ -50,7 +50,7 @@ public record RelayOptions(
    * @return options
    */
   public static RelayOptions of(LockstepConfig config, String name) {
-    return new RelayOptions(config, name, 2_000, Duration.ofMillis(250), Duration.ofSeconds(15));
+    return new RelayOptions(config, name, 2_000, Duration.ofMillis(250), Duration.ofSeconds(30));
   }
 
   /**

@@ -26,7 +26,7 @@ final class ExpressSender implements LaneSender {
 
   private static final long POSITION_EVERY_NANOS = TimeUnit.MILLISECONDS.toNanos(50);
   private static final int POSITION_EVERY_ROWS = 1_000;
-  private static final Duration DELIVERY = Duration.ofSeconds(9);
+  private static final Duration DELIVERY = Duration.ofSeconds(20);
 
   private final KafkaProducer<byte[], byte[]> transactional;
   private final KafkaProducer<byte[], byte[]> plain;

@@ -36,7 +36,7 @@ final class ShardRelay implements Runnable {
   private static final Logger LOG = LoggerFactory.getLogger(ShardRelay.class);
   private static final long SHORTEST_PAUSE_MS = 2;
   private static final long FIRST_BACKOFF_MS = 100;
-  private static final long LAST_BACKOFF_MS = 5_000;
+  private static final long LAST_BACKOFF_MS = 1_000;
 
   private final DataSource dataSource;
   private final TopicTable topics;

@@ -21,6 +21,7 @@ import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -43,7 +44,7 @@ public final class CommandLoop implements Runnable {
   private static final Logger LOG = LoggerFactory.getLogger(CommandLoop.class);
   private static final int BATCH = 64;
   private static final long FIRST_BACKOFF_MS = 100;
-  private static final long LAST_BACKOFF_MS = 5_000;
+  private static final long LAST_BACKOFF_MS = 1_000;
 
   private final Participant participant;
   private final Outbox outbox;
@@ -54,6 +55,7 @@ public final class CommandLoop implements Runnable {
   private final PositionReceiver receiver = new PositionReceiver();
   private volatile boolean stopping;
   private volatile @Nullable String fault;
+  private boolean mustRewind; // own thread only
 
   public CommandLoop(Participant participant, Outbox outbox, LockstepConfig config) {
     this.participant = participant;
@@ -88,6 +90,7 @@ public final class CommandLoop implements Runnable {
       long backoff = FIRST_BACKOFF_MS;
       while (!stopping) {
         try {
+          rewindIfNeeded();
           List<ConsumerRecord<byte[], byte[]>> records = new ArrayList<>();
           consumer.poll(Duration.ofMillis(500)).forEach(records::add);
           take(records);
@@ -98,7 +101,7 @@ public final class CommandLoop implements Runnable {
         } catch (SQLException | KafkaException e) {
           fault = "Participant '%s': %s".formatted(participant.ref().name(), e);
           LOG.warn("{}; trying again in {} ms", fault, backoff, e);
-          rewind();
+          mustRewind = true;
           pause(backoff);
           backoff = Math.min(LAST_BACKOFF_MS, backoff * 2);
         }
@@ -180,22 +183,24 @@ public final class CommandLoop implements Runnable {
     }
   }
 
-  /** Goes back to what is committed; the receiver must see those records as new again. */
-  private void rewind() {
-    try {
-      for (TopicPartition partition : consumer.assignment()) {
-        receiver.forget(partition.topic(), partition.partition());
-        OffsetAndMetadata committed =
-            consumer.committed(java.util.Set.of(partition)).get(partition);
-        if (committed == null) {
-          consumer.seekToBeginning(List.of(partition));
-        } else {
-          consumer.seek(partition, committed.offset());
-        }
-      }
-    } catch (KafkaException e) {
-      LOG.warn("Participant '{}': rewind failed", participant.ref().name(), e);
+  /**
+   * After a failure: goes back to what is committed, before anything else is polled, or the next
+   * commit would pass over commands that were never done. The receiver must see them as new again.
+   */
+  private void rewindIfNeeded() {
+    if (!mustRewind) {
+      return;
     }
+    for (TopicPartition partition : consumer.assignment()) {
+      receiver.forget(partition.topic(), partition.partition());
+      OffsetAndMetadata committed = consumer.committed(Set.of(partition)).get(partition);
+      if (committed == null) {
+        consumer.seekToBeginning(List.of(partition));
+      } else {
+        consumer.seek(partition, committed.offset());
+      }
+    }
+    mustRewind = false;
   }
 
   private static void pause(long millis) {

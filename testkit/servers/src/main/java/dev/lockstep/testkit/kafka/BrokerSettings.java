@@ -4,6 +4,7 @@ import java.io.OutputStream;
 import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -23,18 +24,26 @@ final class BrokerSettings {
 
   private BrokerSettings() {}
 
+  /** Settings of a node; a port that is missing takes a role away. */
   static Map<String, String> of(KafkaCluster.Ports ports, int size, String voters, Path home) {
     Map<String, String> settings = new HashMap<>();
-    settings.put("process.roles", "broker,controller");
+    List<String> roles = new ArrayList<>();
+    List<String> listeners = new ArrayList<>();
+    if (ports.broker() > 0) {
+      roles.add("broker");
+      listeners.add("PLAINTEXT://127.0.0.1:" + ports.broker());
+      settings.put("inter.broker.listener.name", "PLAINTEXT");
+    }
+    if (ports.controller() > 0) {
+      roles.add("controller");
+      listeners.add("CONTROLLER://127.0.0.1:" + ports.controller());
+    }
+    settings.put("process.roles", String.join(",", roles));
+    settings.put("listeners", String.join(",", listeners));
     settings.put("node.id", Integer.toString(ports.id()));
     settings.put("controller.quorum.voters", voters);
     settings.put("controller.listener.names", "CONTROLLER");
-    settings.put("inter.broker.listener.name", "PLAINTEXT");
     settings.put("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT");
-    settings.put(
-        "listeners",
-        "PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d"
-            .formatted(ports.broker(), ports.controller()));
     settings.put("log.dirs", home.resolve("data").toString());
     settings.put("auto.create.topics.enable", "false");
     settings.put("default.replication.factor", Integer.toString(size));

@@ -29,9 +29,9 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 
 /** One run of the pipeline: servers, services, kills, audit. */
 public final class Demo implements AutoCloseable {
@@ -88,8 +88,12 @@ public final class Demo implements AutoCloseable {
     OpeningPlan opening = OpeningPlan.of(invoices, plan.seed());
     int usable = (int) invoices.stream().filter(Invoice::isUsable).count();
     progress.phase("Starting Kafka and PostgreSQL");
+    Path kafka = plan.directory().resolve("kafka");
     KafkaCluster cluster =
-        add(KafkaCluster.start(plan.directory().resolve("kafka"), 1, BrokerProfile.STOCK));
+        add(
+            plan.apart()
+                ? KafkaCluster.startWithController(kafka, BrokerProfile.STOCK)
+                : KafkaCluster.start(kafka, 1, BrokerProfile.STOCK));
     PostgresServer postgres = add(PostgresServer.start(plan.directory().resolve("pg")));
     Environment environment = environment(cluster, postgres);
     prepare(environment, opening);
@@ -97,9 +101,11 @@ public final class Demo implements AutoCloseable {
     add(auditor(environment));
     Processes processes = add(new Processes(environment, plan.apart()));
     processes.startAll();
-    Map<String, Double> recovery = new TreeMap<>();
     double seconds;
-    try (SagaWatch watch = new SagaWatch(environment.config())) {
+    @Nullable RecoveryWatch recovery =
+        plan.kills().isEmpty() ? null : new RecoveryWatch(environment.config());
+    try (recovery;
+        SagaWatch watch = new SagaWatch(environment.config())) {
       follow(watch, usable, processes, cluster, recovery);
       seconds = watch.seconds();
     }
@@ -108,7 +114,8 @@ public final class Demo implements AutoCloseable {
     awaitDrained(reader);
     processes.close();
     progress.phase("Auditing");
-    AuditReport report = new AuditReport(reader.read(), seconds, recovery);
+    AuditReport report =
+        new AuditReport(reader.read(), seconds, recovery == null ? Map.of() : recovery.seconds());
     report.write(plan.report());
     return report;
   }
@@ -200,7 +207,7 @@ public final class Demo implements AutoCloseable {
       int usable,
       Processes processes,
       KafkaCluster cluster,
-      Map<String, Double> recovery)
+      @Nullable RecoveryWatch recovery)
       throws IOException {
     List<Kill> kills =
         new ArrayList<>(plan.kills().stream().sorted(Comparator.comparing(Kill::at)).toList());
@@ -208,14 +215,12 @@ public final class Demo implements AutoCloseable {
     long begin = 0;
     long lastProgress = System.nanoTime();
     int before = 0;
-    Map<String, Long> waiting = new HashMap<>();
     while (true) {
       int done = watch.poll();
       progress.ended(done, usable);
       if (watch.hasStarted() && begin == 0) {
         begin = System.nanoTime();
       }
-      noteRecovery(watch, waiting, recovery);
       if (done >= usable && kills.isEmpty()) {
         return;
       }
@@ -228,42 +233,27 @@ public final class Demo implements AutoCloseable {
             "No saga has ended for %s: %d of %d are done; logs are in %s"
                 .formatted(STALL, done, usable, plan.directory()));
       }
-      if (begin != 0 && !kills.isEmpty()) {
+      if (begin != 0 && !kills.isEmpty() && recovery != null) {
         Duration now = Duration.ofNanos(System.nanoTime() - begin);
         if (kills.get(0).at().compareTo(now) <= 0) {
           Kill kill = kills.remove(0);
-          waiting.put(kill.what(), System.nanoTime());
-          kill(kill, processes, cluster);
+          kill(kill, processes, cluster, recovery);
         }
       }
     }
   }
 
-  private static void noteRecovery(
-      SagaWatch watch, Map<String, Long> waiting, Map<String, Double> recovery) {
-    waiting
-        .entrySet()
-        .removeIf(
-            entry -> {
-              boolean moved = watch.lastEventAt() > entry.getValue();
-              if (moved) {
-                recovery.merge(
-                    entry.getKey(),
-                    Math.round((watch.lastEventAt() - entry.getValue()) / 1e6) / 1e3,
-                    Math::max);
-              }
-              return moved;
-            });
-  }
-
-  private static void kill(Kill kill, Processes processes, KafkaCluster cluster) {
+  private static void kill(
+      Kill kill, Processes processes, KafkaCluster cluster, RecoveryWatch recovery) {
     if (kill.what().equals("broker")) {
       cluster.node(1).kill();
+      recovery.killed(kill.what());
       cluster.node(1).restart();
       return;
     }
     Role role = Role.valueOf(kill.what().toUpperCase(Locale.ROOT));
     processes.kill(role);
+    recovery.killed(kill.what());
     processes.start(role);
   }
 

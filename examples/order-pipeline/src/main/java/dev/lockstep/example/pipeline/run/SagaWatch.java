@@ -26,7 +26,6 @@ final class SagaWatch implements AutoCloseable {
   private final Set<String> ended = new HashSet<>();
   private long firstStart;
   private long lastEnd;
-  private long lastEventAt;
 
   SagaWatch(LockstepConfig config) {
     Map<String, Object> settings = config.client();
@@ -49,13 +48,13 @@ final class SagaWatch implements AutoCloseable {
       if (receiver.receive(record) != PositionMark.Verdict.TAKE) {
         continue;
       }
-      lastEventAt = System.nanoTime();
+      long now = System.nanoTime();
       Object event = codec.decode(record.value());
       if (event instanceof SagaStarted && firstStart == 0) {
-        firstStart = lastEventAt;
+        firstStart = now;
       } else if (event instanceof SagaEnded end) {
         ended.add(end.getSagaId());
-        lastEnd = lastEventAt;
+        lastEnd = now;
       }
     }
     return ended.size();
@@ -64,11 +63,6 @@ final class SagaWatch implements AutoCloseable {
   /** Returns seconds from the first start to the last end, as seen here. */
   double seconds() {
     return Math.max(0.001, (lastEnd - firstStart) / 1e9);
-  }
-
-  /** Returns when the last new event was seen, on the local clock. */
-  long lastEventAt() {
-    return lastEventAt;
   }
 
   boolean hasStarted() {
