@@ -81,16 +81,17 @@ public final class TopicAdmin implements AutoCloseable {
   }
 
   /**
-   * Prints a plan.
+   * Prints a plan; needs no broker.
    *
    * @param plan all topics
+   * @param config prefix of the environment
    * @return one line per topic: name, partitions, role, settings
    */
-  public String print(TopicPlan plan) {
+  public static String describe(TopicPlan plan, LockstepConfig config) {
     StringBuilder text = new StringBuilder();
     for (TopicSpec spec : plan.topics(config)) {
       text.append(
-          "%s partitions=%d role=%s %s%n"
+          "%-40s partitions=%d role=%s %s%n"
               .formatted(
                   spec.name(), spec.partitions(), spec.role(), new TreeMap<>(spec.settings())));
     }

@@ -289,7 +289,8 @@ class HostFaultsIT {
               input(2).topic(), 2, null, Tally.CODEC.encode(new Tally.Add("key-x", 1))));
       foreign.flush();
       await()
-          .atMost(Duration.ofSeconds(5))
+          .atMost(Duration.ofSeconds(2))
+          .pollInterval(Duration.ofMillis(50))
           .untilAsserted(
               () ->
                   assertThat(host.health().alarms().get("held " + input(2)))
@@ -340,6 +341,42 @@ class HostFaultsIT {
     }
   }
 
+  /** Execution K1 of the kernel review: another instance could fold the record. */
+  @Test
+  void instanceThatLacksASchemaStopsAndRejectsNothing() {
+    String topic = input(0).topic();
+    try (TallyLoad load = load(22);
+        Host host = start();
+        TopicAdmin topics = new TopicAdmin(world.config())) {
+      load.send(100);
+      load.flush();
+      world.awaitEqualToReplay(SOON);
+      byte[] record = foreignSchema();
+      long schema = Tally.CODEC.fingerprint(record);
+      topics.changeLayout(topic, layout -> withSchema(layout, schema));
+
+      load.sendBytes(2, "new", record);
+      load.flush();
+
+      await()
+          .atMost(SOON)
+          .untilAsserted(
+              () ->
+                  assertThat(host.health().stopped().get(input(2).toString()))
+                      .contains("the Layout knows schema %016x".formatted(schema))
+                      .contains("run the release that has it"));
+      assertThat(rejected()).isEmpty();
+      // the other partitions go on; a new start is refused before it joins
+      load.send(100);
+      load.flush();
+      await().atMost(SOON).until(() -> host.health().stopped().size() == 1);
+      assertThatThrownBy(this::start)
+          .isInstanceOf(StartRefusedException.class)
+          .hasMessageContaining(
+              "allows schemas that this program lacks: [%016x]".formatted(schema));
+    }
+  }
+
   @Test
   void changedTickAndDestinationCountGiveTheSameOnEveryInstance() {
     String topic = input(0).topic();
@@ -376,6 +413,22 @@ class HostFaultsIT {
         layout.getTickMillis(),
         version,
         layout.getSchemas(),
+        layout.getDestinations(),
+        layout.getLimits());
+  }
+
+  private static Layout withSchema(Layout layout, long schema) {
+    List<Long> schemas = new ArrayList<>(layout.getSchemas());
+    schemas.add(schema);
+    schemas.sort(null);
+    return new Layout(
+        layout.getTopic(),
+        layout.getTopicId(),
+        layout.getTopicEpoch(),
+        layout.getPartitions(),
+        layout.getTickMillis(),
+        layout.getLogicVersion(),
+        schemas,
         layout.getDestinations(),
         layout.getLimits());
   }

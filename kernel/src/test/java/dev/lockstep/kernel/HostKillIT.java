@@ -8,6 +8,7 @@ import dev.lockstep.kernel.fixture.TallyWorld;
 import dev.lockstep.testkit.kafka.BrokerProfile;
 import dev.lockstep.testkit.kafka.KafkaCluster;
 import dev.lockstep.testkit.process.ChildJvm;
+import dev.lockstep.testkit.process.Rounds;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Random;
@@ -41,7 +42,7 @@ class HostKillIT {
     long repeats;
     try (TallyLoad load = new TallyLoad(world.config(), TallyWorld.PARTITIONS, seed)) {
       ChildJvm process = world.process("a");
-      for (int kill = 0; kill < 5; kill++) {
+      for (int kill = 0; kill < Rounds.of(5, 50); kill++) {
         sendFor(load, Duration.ofMillis(2_500 + random.nextInt(1_500)));
         process.kill();
         process = world.process("a");

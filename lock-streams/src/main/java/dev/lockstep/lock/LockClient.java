@@ -55,6 +55,15 @@ public final class LockClient implements AutoCloseable {
     return new DistributedLock(List.copyOf(new TreeSet<>(keys)));
   }
 
+  /**
+   * Tells what is wrong.
+   *
+   * @return the fault that is being waited out, or empty when all is well
+   */
+  public Optional<String> fault() {
+    return Optional.ofNullable(core.fault());
+  }
+
   /** Gives up everything that it holds and waits for, at once. */
   @Override
   public void close() {

@@ -14,6 +14,7 @@ import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
@@ -51,6 +52,10 @@ public final class LockEvents implements AutoCloseable {
   private final SingleObjectCodec codec = new SingleObjectCodec(LockSchemas.CATALOG);
   private final KafkaConsumer<byte[], byte[]> consumer;
   private final Map<TopicPartition, PositionMark> marks = new HashMap<>();
+
+  /** Offset behind the last event that was handled; the consumer's own position runs ahead. */
+  private final Map<TopicPartition, Long> next = new HashMap<>();
+
   private final Thread thread;
   private volatile boolean stopping;
   private volatile @Nullable String fault;
@@ -82,8 +87,8 @@ public final class LockEvents implements AutoCloseable {
    * @param group name of the consumer group, without prefix
    * @param keys lock keys that are wanted; the whole key must match
    * @param types events that are wanted
-   * @param handler called for each; what it throws stops the consumer before that event, for a
-   *     retry
+   * @param handler called for each; what it throws stops the consumer before that event, which
+   *     comes first when the consumer is started again
    * @return the running consumer
    */
   public static LockEvents subscribe(
@@ -100,10 +105,10 @@ public final class LockEvents implements AutoCloseable {
   /**
    * Tells what is wrong.
    *
-   * @return the fault that is being waited out, or null when all is well
+   * @return the fault that is being waited out, or that stopped it; empty when all is well
    */
-  public @Nullable String fault() {
-    return fault;
+  public Optional<String> fault() {
+    return Optional.ofNullable(fault);
   }
 
   /** Commits where it stands and leaves. */
@@ -125,6 +130,7 @@ public final class LockEvents implements AutoCloseable {
         try {
           for (ConsumerRecord<byte[], byte[]> record : consumer.poll(POLL)) {
             take(record);
+            next.put(new TopicPartition(record.topic(), record.partition()), record.offset() + 1);
           }
           commit();
           fault = null;
@@ -136,9 +142,18 @@ public final class LockEvents implements AutoCloseable {
         }
       }
       commit();
-    } catch (RuntimeException e) {
-      fault = "Handler failed: " + e;
-      LOG.error("Lock events of '{}' stop: the handler failed; start them again", topic, e);
+    } catch (HandlerFailure e) {
+      fault = String.valueOf(e.getMessage());
+      LOG.error("{}; mend it and start the consumer again", fault, e.getCause());
+    }
+  }
+
+  /** What a handler threw, whatever it is: never taken for a fault of the broker. */
+  private static final class HandlerFailure extends RuntimeException {
+    private static final long serialVersionUID = 1L;
+
+    HandlerFailure(LockEvent event, RuntimeException cause) {
+      super("Handler failed at lock event " + event.id() + ": " + cause, cause);
     }
   }
 
@@ -170,7 +185,11 @@ public final class LockEvents implements AutoCloseable {
     }
     LockEvent event = event(position, value);
     if (event != null && types.contains(event.type()) && keys.matcher(event.key()).matches()) {
-      handler.accept(event);
+      try {
+        handler.accept(event);
+      } catch (RuntimeException e) {
+        throw new HandlerFailure(event, e);
+      }
     }
     marks.put(partition, PositionMark.at(position));
   }
@@ -206,8 +225,9 @@ public final class LockEvents implements AutoCloseable {
     Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
     for (TopicPartition partition : consumer.assignment()) {
       PositionMark mark = marks.get(partition);
-      if (mark != null) {
-        offsets.put(partition, new OffsetAndMetadata(consumer.position(partition), mark.format()));
+      Long behind = next.get(partition);
+      if (behind != null) {
+        offsets.put(partition, new OffsetAndMetadata(behind, mark == null ? "" : mark.format()));
       }
     }
     if (!offsets.isEmpty()) {
@@ -224,6 +244,7 @@ public final class LockEvents implements AutoCloseable {
       for (TopicPartition partition : partitions) {
         OffsetAndMetadata at = committed.get(partition);
         marks.remove(partition);
+        next.remove(partition);
         if (at != null && !at.metadata().isEmpty()) {
           marks.put(partition, PositionMark.parse(at.metadata()));
         }

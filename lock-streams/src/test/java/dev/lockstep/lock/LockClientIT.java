@@ -17,10 +17,13 @@ import java.sql.Connection;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.EnumSet;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -28,6 +31,7 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -199,7 +203,87 @@ class LockClientIT {
       assertThat(released.type()).isEqualTo(LockEvent.Type.RELEASED);
       assertThat(Map.of(granted.token(), granted.owner()))
           .isEqualTo(Map.of(lease.token(), released.owner()));
-      assertThat(events.fault()).isNull();
+      assertThat(events.fault()).isEmpty();
+    }
+  }
+
+  /** Execution L6 of the kernel review: what was not handled comes again, with the same id. */
+  @Test
+  void eventsThatWereNotHandledComeAgainAfterARestart() throws Exception {
+    List<LockEvent> first = new CopyOnWriteArrayList<>();
+    Pattern keys = Pattern.compile("restart-.*");
+    Set<LockEvent.Type> granted = EnumSet.of(LockEvent.Type.GRANTED);
+    try (LockClient a = client()) {
+      for (int i = 0; i < 10; i++) {
+        a.lock("restart-" + i % 3).acquire(WAIT).release().get(10, TimeUnit.SECONDS);
+      }
+    }
+    try (LockEvents events =
+        LockEvents.subscribe(
+            config,
+            "it-restart",
+            keys,
+            granted,
+            event -> {
+              if (first.size() == 4) {
+                throw new IllegalStateException("handler is broken");
+              }
+              first.add(event);
+            })) {
+      await()
+          .atMost(WAIT)
+          .untilAsserted(
+              () ->
+                  assertThat(events.fault())
+                      .hasValueSatisfying(
+                          fault -> assertThat(fault).contains("handler is broken")));
+    }
+    List<LockEvent> second = new CopyOnWriteArrayList<>();
+    try (LockEvents events =
+        LockEvents.subscribe(config, "it-restart", keys, granted, second::add)) {
+      await()
+          .atMost(WAIT)
+          .untilAsserted(
+              () -> {
+                Set<String> ids = new HashSet<>();
+                first.forEach(event -> ids.add(event.id()));
+                second.forEach(event -> ids.add(event.id()));
+                assertThat(ids).hasSize(10);
+              });
+      assertThat(events.fault()).isEmpty();
+    }
+    for (int i = 0; i < 3; i++) {
+      String key = "restart-" + i;
+      assertThat(Stream.concat(first.stream(), second.stream()).filter(e -> e.key().equals(key)))
+          .extracting(LockEvent::token)
+          .isSorted();
+    }
+  }
+
+  @Test
+  void outageLongerThanEverySessionExpiresNobody() throws Exception {
+    BlockingQueue<Lease.State> states = new LinkedBlockingQueue<>();
+    try (LockClient a = client();
+        LockClient b = client()) {
+      Lease lease = a.lock("outage").acquire(WAIT);
+      lease.onChange(states::add);
+      CompletableFuture<Lease> waiter = b.lock("outage").acquireAsync(Duration.ofSeconds(90));
+
+      cluster.node(1).kill();
+      // sessions last 3 s
+      await().pollDelay(Duration.ofSeconds(6)).atMost(Duration.ofSeconds(9)).until(() -> true);
+      cluster.node(1).restart();
+      cluster.awaitReady();
+
+      assertThat(states.poll(5, TimeUnit.SECONDS)).isEqualTo(Lease.State.JEOPARDY);
+      assertThat(states.poll(40, TimeUnit.SECONDS)).isEqualTo(Lease.State.SAFE);
+      assertThat(waiter).isNotDone();
+      lease.ensureValid();
+      long token = lease.token();
+      lease.close();
+      try (Lease next = waiter.get(20, TimeUnit.SECONDS)) {
+        assertThat(next.token()).isGreaterThan(token);
+      }
     }
   }
 }

@@ -97,7 +97,7 @@ public final class Outbox {
    */
   public void inTransaction(Action action) throws SQLException {
     Boolean unused =
-        inTransaction(
+        callInTransaction(
             tx -> {
               action.run(tx);
               return true;
@@ -105,8 +105,7 @@ public final class Outbox {
   }
 
   /**
-   * Runs business code in a transaction of its own: commits when it returns, rolls back when it
-   * throws.
+   * Runs business code that returns something, as {@link #inTransaction} does.
    *
    * @param work business code; published messages go out with its commit
    * @param <T> type of the result
@@ -114,7 +113,7 @@ public final class Outbox {
    * @throws SQLException from the database; nothing was published
    * @throws OutboxException when the messages could not be stored; nothing was committed
    */
-  public <T extends @Nullable Object> T inTransaction(Work<T> work) throws SQLException {
+  public <T extends @Nullable Object> T callInTransaction(Work<T> work) throws SQLException {
     try (Connection connection = dataSource.getConnection()) {
       connection.setAutoCommit(false);
       BufferingTransaction tx = new BufferingTransaction(connection, topics);

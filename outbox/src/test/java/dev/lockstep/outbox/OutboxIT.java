@@ -11,6 +11,7 @@ import dev.lockstep.schema.RowSource;
 import dev.lockstep.testkit.kafka.BrokerProfile;
 import dev.lockstep.testkit.kafka.KafkaCluster;
 import dev.lockstep.testkit.postgres.PostgresServer;
+import dev.lockstep.testkit.process.ChildJvm;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.sql.Connection;
@@ -20,6 +21,7 @@ import java.sql.SQLException;
 import java.sql.Savepoint;
 import java.sql.Statement;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -127,6 +129,90 @@ class OutboxIT {
   }
 
   @Test
+  void relaysThatAreKilledLoseNothingAndRepeatNothing() throws Exception {
+    outbox.register(topic, Lane.EXACTLY_ONCE, 0);
+    Random random = new Random(9);
+    ExecutorService writers = Executors.newFixedThreadPool(4);
+    try {
+      List<Future<Void>> running = new ArrayList<>();
+      for (int i = 0; i < 4; i++) {
+        running.add(writers.submit(writer(new Random(900 + i), 400)));
+      }
+      for (int kill = 0; kill < 4; kill++) {
+        try (ChildJvm relay = relayProcess("relay-" + kill)) {
+          int before = read(topic).size();
+          await().atMost(Duration.ofSeconds(40)).until(() -> read(topic).size() > before);
+          Duration life = Duration.ofMillis(100 + random.nextInt(900));
+          await().pollDelay(life).until(() -> true);
+          relay.kill();
+        }
+        if (kill < 3) {
+          writers.submit(writer(new Random(950 + kill), 100)).get();
+        }
+      }
+      for (Future<Void> future : running) {
+        future.get();
+      }
+    } finally {
+      writers.shutdownNow();
+    }
+    lastRelay = OutboxRelay.start(outbox, options);
+    Map<String, Long> committed = versions();
+    await()
+        .atMost(Duration.ofSeconds(40))
+        .untilAsserted(() -> assertThat(read(topic)).hasSize(total(committed)));
+    assertVersionsRiseByOne(read(topic), committed);
+  }
+
+  private ChildJvm relayProcess(String place) {
+    return ChildJvm.start(
+        place,
+        directory.resolve(place + ".log"),
+        List.of("-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+        RelayMain.class.getName(),
+        List.of(cluster.bootstrapServers(), options.name(), dataSource.getJdbcUrl()));
+  }
+
+  @Test
+  void inboxTakesEachMessageOnceEvenFromTwoThreads() throws Exception {
+    Inbox inbox = new Inbox("billing");
+    ExecutorService threads = Executors.newFixedThreadPool(2);
+    List<Future<Integer>> running = new ArrayList<>();
+    for (int i = 0; i < 2; i++) {
+      running.add(
+          threads.submit(
+              () -> {
+                int first = 0;
+                for (int id = 0; id < 100; id++) {
+                  try (Connection connection = dataSource.getConnection()) {
+                    connection.setAutoCommit(false);
+                    boolean isNew = inbox.isFirst(connection, "message-" + id, Instant.EPOCH);
+                    if (isNew && id % 10 == 0) {
+                      // the handler failed: the message must count as new again
+                      connection.rollback();
+                      isNew = inbox.isFirst(connection, "message-" + id, Instant.EPOCH);
+                    }
+                    first += isNew ? 1 : 0;
+                    connection.commit();
+                  }
+                }
+                return first;
+              }));
+    }
+    int taken = 0;
+    for (Future<Integer> future : running) {
+      taken += future.get();
+    }
+    threads.shutdown();
+
+    assertThat(taken).isEqualTo(100);
+    try (Connection connection = dataSource.getConnection()) {
+      assertThat(inbox.isFirst(connection, "message-1", Instant.EPOCH)).isFalse();
+      assertThat(new Inbox("shipping").isFirst(connection, "message-1", Instant.EPOCH)).isTrue();
+    }
+  }
+
+  @Test
   void dropsWhatWasPublishedBehindASavepointThatWasRolledBack() throws Exception {
     outbox.register(topic, Lane.EXACTLY_ONCE, 0);
     try (OutboxRelay relay = OutboxRelay.start(outbox, options)) {
@@ -156,11 +242,10 @@ class OutboxIT {
     assertThatThrownBy(
             () ->
                 outbox.inTransaction(
-                    (Outbox.Action)
-                        tx -> {
-                          tx.publish(OutboxMessage.of(topic, "k", bytes("x")));
-                          throw new SQLException("business says no");
-                        }))
+                    tx -> {
+                      tx.publish(OutboxMessage.of(topic, "k", bytes("x")));
+                      throw new SQLException("business says no");
+                    }))
         .hasMessage("business says no");
 
     assertThat(rowCount()).isZero();

@@ -20,6 +20,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.Clock;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -117,6 +118,15 @@ public final class SagaClient implements AutoCloseable {
   public CompletableFuture<Void> operate(
       String id, OperatorAction order, String principal, String reason) {
     return send(id, new Operate(id, order, principal, reason, clock.millis()));
+  }
+
+  /**
+   * Tells what is wrong.
+   *
+   * @return the fault that is being waited out, or empty when all is well
+   */
+  public Optional<String> fault() {
+    return Optional.ofNullable(ends.fault());
   }
 
   @Override

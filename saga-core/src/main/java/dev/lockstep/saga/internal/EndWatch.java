@@ -19,6 +19,7 @@ import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.WakeupException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -42,6 +43,7 @@ public final class EndWatch implements AutoCloseable {
         }
       };
   private volatile boolean stopping;
+  private volatile @Nullable String fault;
 
   public EndWatch(LockstepConfig config) {
     Map<String, Object> settings = new HashMap<>(config.client());
@@ -61,6 +63,11 @@ public final class EndWatch implements AutoCloseable {
     this.thread = new Thread(this::run, "saga-ends");
     thread.setDaemon(true);
     thread.start();
+  }
+
+  /** Returns what is being waited out. */
+  public @Nullable String fault() {
+    return fault;
   }
 
   public CompletableFuture<SagaResult> await(String id) {
@@ -93,10 +100,12 @@ public final class EndWatch implements AutoCloseable {
       while (!stopping) {
         try {
           consumer.poll(Duration.ofMillis(500)).forEach(this::take);
+          fault = null;
         } catch (WakeupException e) {
           return;
         } catch (KafkaException e) {
-          LOG.warn("Saga events could not be read: {}", e.toString());
+          fault = "Saga events could not be read: " + e;
+          LOG.warn("{}", fault);
         }
       }
     }

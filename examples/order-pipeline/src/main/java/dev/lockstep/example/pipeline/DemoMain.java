@@ -1,6 +1,7 @@
 package dev.lockstep.example.pipeline;
 
 import dev.lockstep.example.pipeline.audit.AuditReport;
+import dev.lockstep.example.pipeline.invoice.InvoiceReader;
 import dev.lockstep.example.pipeline.run.Demo;
 import dev.lockstep.example.pipeline.run.Kill;
 import java.io.IOException;
@@ -23,7 +24,9 @@ import me.tongfei.progressbar.ProgressBarStyle;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
 
 /** The command line of the pipeline. */
 @Command(
@@ -31,6 +34,7 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     version = "Lockstep 0.1.0",
     sortOptions = false,
+    subcommands = TopicsCommand.class,
     description =
         "Runs invoices through four services as sagas under locks, on embedded Kafka and PostgreSQL,"
             + " and audits the result. Exit code 0 only if the audit finds no violation.")
@@ -74,42 +78,41 @@ public final class DemoMain implements Callable<Integer> {
   @Option(names = "--keep", description = "Leave everything running afterwards, until Ctrl-C.")
   private boolean keep;
 
+  @Spec private CommandSpec spec = CommandSpec.create();
+
   private DemoMain() {}
 
   /** Runs the command and ends the process with its exit code. */
   public static void main(String[] args) {
+    System.exit(command().execute(args));
+  }
+
+  /** Returns the command; faults are one line on standard error, exit code 2 for bad options. */
+  static CommandLine command() {
     CommandLine command = new CommandLine(new DemoMain());
     command.setExecutionExceptionHandler(
         (error, line, parsed) -> {
-          System.err.println("demo: " + message(error));
+          line.getErr().println("demo: " + message(error));
           return 1;
         });
     command.setParameterExceptionHandler(
         (error, arguments) -> {
-          System.err.println("demo: " + error.getMessage() + " (see ./demo --help)");
+          error
+              .getCommandLine()
+              .getErr()
+              .println("demo: " + message(error) + " (see ./demo --help)");
           return 2;
         });
-    System.exit(command.execute(args));
+    return command;
   }
 
   @Override
   public Integer call() throws Exception {
-    List<Kill> planned = new ArrayList<>();
-    for (String kill : kills) {
-      planned.add(Kill.parse(kill));
-    }
-    if (failRate < 0 || failRate > 1) {
-      throw new IllegalArgumentException("--fail-rate must be 0 to 1, is " + failRate);
-    }
-    if (orders < 1) {
-      throw new IllegalArgumentException("--orders must be at least 1, is " + orders);
-    }
+    List<Kill> planned = validated();
     Path directory = Files.createTempDirectory("lockstep-demo-");
+    Cleaner cleaner = new Cleaner(directory);
+    Runtime.getRuntime().addShutdownHook(new Thread(cleaner::close));
     Path invoices = input == null ? sample(directory) : input;
-    if (!Files.exists(invoices)) {
-      delete(directory);
-      throw new IOException("Input " + invoices + " does not exist");
-    }
     Demo.Plan plan =
         new Demo.Plan(
             invoices,
@@ -122,23 +125,72 @@ public final class DemoMain implements Callable<Integer> {
             report);
     try (Screen screen = new Screen();
         Demo demo = new Demo(plan, screen)) {
-      Runtime.getRuntime()
-          .addShutdownHook(
-              new Thread(
-                  () -> {
-                    demo.close();
-                    delete(directory);
-                  }));
+      cleaner.demo = demo;
       AuditReport result = demo.run();
       screen.close();
       print(result);
       if (keep) {
-        System.out.printf(
-            "Still running: %s; data and logs in %s. Stop with Ctrl-C.%n",
-            demo.addresses(), directory);
+        demo.goOn();
+        System.out.println("Still running, services included:");
+        demo.addresses().forEach(address -> System.out.println("  " + address));
+        System.out.println("Data and logs: " + directory);
+        System.out.println("Stop everything with Ctrl-C.");
         new CountDownLatch(1).await();
       }
       return result.violations().isEmpty() ? 0 : 1;
+    }
+  }
+
+  /** Checks every option before anything is started, and lists all faults at once. */
+  private List<Kill> validated() {
+    List<String> faults = new ArrayList<>();
+    List<Kill> planned = new ArrayList<>();
+    for (String kill : kills) {
+      try {
+        planned.add(Kill.parse(kill));
+      } catch (IllegalArgumentException e) {
+        faults.add(String.valueOf(e.getMessage()));
+      }
+    }
+    if (!(failRate >= 0 && failRate <= 1)) {
+      faults.add("--fail-rate must be 0 to 1, is " + failRate);
+    }
+    if (orders < 1) {
+      faults.add("--orders must be at least 1, is " + orders);
+    }
+    if (Files.exists(report) && !Files.isDirectory(report)) {
+      faults.add("--report " + report + " is a file, needs to be a directory");
+    }
+    if (input != null) {
+      try {
+        InvoiceReader.read(input, 1);
+      } catch (IOException e) {
+        faults.add(String.valueOf(e.getMessage()));
+      }
+    }
+    if (!faults.isEmpty()) {
+      throw new CommandLine.ParameterException(spec.commandLine(), String.join("; ", faults));
+    }
+    return planned;
+  }
+
+  /** Ends what runs and removes its files, also on Ctrl-C; once. */
+  private static final class Cleaner implements AutoCloseable {
+
+    private final Path directory;
+    private volatile @Nullable Demo demo;
+
+    Cleaner(Path directory) {
+      this.directory = directory;
+    }
+
+    @Override
+    public void close() {
+      Demo running = demo;
+      if (running != null) {
+        running.close();
+      }
+      delete(directory);
     }
   }
 
@@ -181,7 +233,8 @@ public final class DemoMain implements Callable<Integer> {
     return file;
   }
 
-  private static String message(Throwable error) {
+  /** What went wrong, in one line. */
+  static String message(Throwable error) {
     String text = error.getMessage();
     return text == null ? error.toString() : text.replace('\n', ' ');
   }

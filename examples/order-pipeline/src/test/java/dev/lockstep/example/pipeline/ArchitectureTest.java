@@ -34,6 +34,7 @@ class ArchitectureTest {
           "saga-core",
           "testkit/servers",
           "testkit/machines",
+          "testkit/sagas",
           "examples/order-pipeline");
 
   private static JavaClasses main;

@@ -35,6 +35,21 @@ class DemoIT {
     assertThat(directory.resolve("report/orders.jsonl")).isNotEmptyFile();
   }
 
+  @Test
+  void killedProcessesLeaveNothingHalfDone() throws Exception {
+    List<Kill> kills = List.of(Kill.parse("inventory@2"), Kill.parse("orchestrator@4"));
+
+    AuditReport report = run(20, 0.2, kills);
+
+    assertThat(report.violations()).isEmpty();
+    JsonNode json = new ObjectMapper().readTree(directory.resolve("report/audit.json").toFile());
+    assertThat(json.path("completed").asInt() + json.path("compensated").asInt())
+        .isGreaterThanOrEqualTo(19);
+    assertThat(json.path("seconds_from_kill_to_next_step").fieldNames())
+        .toIterable()
+        .containsExactlyInAnyOrder("inventory", "orchestrator");
+  }
+
   private AuditReport run(int orders, double failRate, List<Kill> kills) throws Exception {
     Path input = directory.resolve("sample.csv");
     try (InputStream in = DemoMain.class.getResourceAsStream("/sample/invoices.csv")) {

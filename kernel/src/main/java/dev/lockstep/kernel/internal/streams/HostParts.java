@@ -2,4 +2,9 @@ package dev.lockstep.kernel.internal.streams;
 
 /** What all tasks of a host share. */
 record HostParts(
-    StoppedPartitions stopped, Alarms alarms, LogGuard guard, Ticker ticker, boolean twice) {}
+    StoppedPartitions stopped,
+    Alarms alarms,
+    LogGuard guard,
+    Ticker ticker,
+    LocalState local,
+    boolean twice) {}

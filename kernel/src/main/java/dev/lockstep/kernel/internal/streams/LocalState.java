@@ -4,11 +4,13 @@ import dev.lockstep.kernel.KernelException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Comparator;
 import java.util.List;
 import java.util.stream.Stream;
+import org.apache.kafka.common.utils.Time;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -16,37 +18,64 @@ import org.slf4j.LoggerFactory;
  * Wipes local state that is too old to be read on from: deletes that it never saw may be gone from
  * the changelog, and it would keep their rows for ever (decision 0003). The digest would find such
  * a state out; this spares the round.
+ *
+ * <p>A stamp beside the state says when a task had last read its changelog to the end. Times of the
+ * store's own files say nothing: Streams opens every store it finds at start, also those of tasks
+ * that it does not get.
  */
 final class LocalState {
 
   static final Duration TOMBSTONES_KEPT = Duration.ofHours(2);
 
+  private static final Duration LONGEST = TOMBSTONES_KEPT.dividedBy(2);
   private static final Logger LOG = LoggerFactory.getLogger(LocalState.class);
 
-  private LocalState() {}
+  private final Path tasks;
+  private final Path stamps;
 
-  static void wipeIfStale(Path stateDirectory, String applicationId) {
-    Path own = stateDirectory.resolve(applicationId);
-    if (!Files.isDirectory(own)) {
+  LocalState(Path stateDirectory, String applicationId) {
+    this.tasks = stateDirectory.resolve(applicationId);
+    this.stamps = stateDirectory.resolve(applicationId + ".read");
+  }
+
+  /** Called before Streams looks at the state. */
+  void wipeIfStale() {
+    if (!Files.isDirectory(tasks)) {
       return;
     }
-    try (Stream<Path> tasks = Files.list(own)) {
-      for (Path task : tasks.filter(Files::isDirectory).toList()) {
-        Path checkpoint = task.resolve(".checkpoint");
-        if (Files.exists(checkpoint) && isStale(checkpoint)) {
-          LOG.warn("Local state {} is older than {}: wiped", task, TOMBSTONES_KEPT.dividedBy(2));
+    try (Stream<Path> all = Files.list(tasks)) {
+      for (Path task : all.filter(Files::isDirectory).toList()) {
+        if (isStale(stamps.resolve(task.getFileName()))) {
+          LOG.warn("Local state {} was last read to its end over {} ago: wiped", task, LONGEST);
           delete(task);
         }
       }
     } catch (IOException e) {
-      throw new KernelException("Local state in " + own + " cannot be read", e);
+      throw new KernelException("Local state in " + tasks + " cannot be read", e);
     }
   }
 
-  private static boolean isStale(Path checkpoint) throws IOException {
-    Instant written = Files.getLastModifiedTime(checkpoint).toInstant();
-    Instant now = Instant.ofEpochMilli(org.apache.kafka.common.utils.Time.SYSTEM.milliseconds());
-    return written.plus(TOMBSTONES_KEPT.dividedBy(2)).isBefore(now);
+  /** Notes that a task's state is at the end of its changelog now. */
+  void stamp(String taskId) {
+    Path stamp = stamps.resolve(taskId);
+    try {
+      Files.createDirectories(stamps);
+      if (!Files.exists(stamp)) {
+        Files.createFile(stamp);
+      }
+      Files.setLastModifiedTime(stamp, FileTime.fromMillis(Time.SYSTEM.milliseconds()));
+    } catch (IOException e) {
+      // without it the state is restored from the start next time: slower, not wrong
+      LOG.warn("Stamp {} was not written: {}", stamp, e.toString());
+    }
+  }
+
+  private static boolean isStale(Path stamp) throws IOException {
+    if (!Files.exists(stamp)) {
+      return true;
+    }
+    Instant read = Files.getLastModifiedTime(stamp).toInstant();
+    return read.plus(LONGEST).isBefore(Instant.ofEpochMilli(Time.SYSTEM.milliseconds()));
   }
 
   private static void delete(Path directory) throws IOException {

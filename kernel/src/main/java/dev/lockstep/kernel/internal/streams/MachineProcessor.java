@@ -64,6 +64,7 @@ final class MachineProcessor implements Processor<byte[], byte[], Void, Void> {
       Fold taken = Fold.over(spec, new StreamsRows(store));
       parts.guard().onAssigned(own, taken.nextOffset());
       fold = taken;
+      parts.local().stamp(context.taskId().toString());
       publishDeadlines(taken, own);
     } catch (TornStateException e) {
       if (parts.guard().onTorn(own, -1)) {
@@ -105,6 +106,9 @@ final class MachineProcessor implements Processor<byte[], byte[], Void, Void> {
   public void close() {
     if (partition != null) {
       parts.ticker().remove(partition);
+    }
+    if (fold != null && context != null) {
+      parts.local().stamp(context.taskId().toString());
     }
   }
 

@@ -82,9 +82,10 @@ public final class StreamsHost implements AutoCloseable {
       LogReader log = new LogReader(admin, options.config().client(), Duration.ofSeconds(3));
       LogGuard guard = new LogGuard(log, stopped, alarms);
       Ticker ticker = ticker(layout);
-      parts = new HostParts(stopped, alarms, guard, ticker, options.twice());
+      LocalState local = new LocalState(options.stateDirectory(), applicationId);
+      parts = new HostParts(stopped, alarms, guard, ticker, local, options.twice());
       ignoreExtraPartitions(layout);
-      LocalState.wipeIfStale(options.stateDirectory(), applicationId);
+      local.wipeIfStale();
       launch();
       ticker.start();
       startChores(layout, guard);

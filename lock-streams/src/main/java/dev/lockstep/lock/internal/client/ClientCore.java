@@ -37,6 +37,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Consumer;
@@ -73,7 +74,12 @@ public final class ClientCore implements AutoCloseable {
   private final KafkaConsumer<byte[], byte[]> consumer;
   private final Thread listener;
   private final ScheduledExecutorService timer;
+
+  /** Of its own: a send may block for a while, and a lease must not look safe meanwhile. */
+  private final ScheduledExecutorService watch;
+
   private volatile boolean closing;
+  private volatile @Nullable String fault;
 
   public ClientCore(LockClientOptions options) {
     this.options = options;
@@ -102,16 +108,36 @@ public final class ClientCore implements AutoCloseable {
     this.listener = new Thread(this::listen, "lock-client-replies");
     listener.setDaemon(true);
     listener.start();
-    this.timer =
-        Executors.newSingleThreadScheduledExecutor(
-            task -> {
-              Thread thread = new Thread(task, "lock-client-timer");
-              thread.setDaemon(true);
-              return thread;
-            });
+    this.timer = scheduler("lock-client-timer");
+    this.watch = scheduler("lock-client-watch");
     long beat = Math.max(200, options.ttl().toMillis() / 4);
-    var unused = timer.scheduleAtFixedRate(this::beat, beat, beat, TimeUnit.MILLISECONDS);
-    timer.scheduleAtFixedRate(this::look, LOOK_MS, LOOK_MS, TimeUnit.MILLISECONDS);
+    var unused = repeat(timer, beat, this::beat);
+    unused = repeat(watch, LOOK_MS, this::look);
+  }
+
+  private static ScheduledExecutorService scheduler(String name) {
+    return Executors.newSingleThreadScheduledExecutor(
+        task -> {
+          Thread thread = new Thread(task, name);
+          thread.setDaemon(true);
+          return thread;
+        });
+  }
+
+  /** A scheduler drops a task that throws: beats and looks must go on whatever happens. */
+  private static ScheduledFuture<?> repeat(
+      ScheduledExecutorService scheduler, long millis, Runnable task) {
+    return scheduler.scheduleAtFixedRate(
+        () -> {
+          try {
+            task.run();
+          } catch (RuntimeException e) {
+            LOG.error("Lock client: a chore failed and goes on", e);
+          }
+        },
+        millis,
+        millis,
+        TimeUnit.MILLISECONDS);
   }
 
   /** Acquires keys, partition by partition in ascending order: no cycle of waiting. */
@@ -255,6 +281,11 @@ public final class ClientCore implements AutoCloseable {
     return done;
   }
 
+  /** Returns what is being waited out. */
+  public @Nullable String fault() {
+    return fault;
+  }
+
   @Override
   public void close() {
     closing = true;
@@ -273,6 +304,7 @@ public final class ClientCore implements AutoCloseable {
                   codec.encode(new CloseSession(owner))));
     }
     timer.shutdownNow();
+    watch.shutdownNow();
     consumer.wakeup();
     try {
       listener.join(5_000);
@@ -297,8 +329,10 @@ public final class ClientCore implements AutoCloseable {
                 codec.encode(command)),
             (metadata, error) -> {
               if (error == null) {
+                fault = null;
                 onAppended.accept(true);
               } else if (!closing) {
+                fault = "Commands cannot be appended to '%s': %s".formatted(commands, error);
                 LOG.warn("Lock command was not appended, sent again: {}", error.toString());
                 timer.schedule(
                     () -> send(session, key, command, onAppended),
@@ -320,7 +354,8 @@ public final class ClientCore implements AutoCloseable {
         } catch (WakeupException e) {
           return;
         } catch (KafkaException e) {
-          LOG.warn("Lock replies could not be read: {}", e.toString());
+          fault = "Replies cannot be read from '%s': %s".formatted(replyTo.getTopic(), e);
+          LOG.warn("{}", fault);
         }
       }
     }

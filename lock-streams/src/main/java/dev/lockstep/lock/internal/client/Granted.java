@@ -4,9 +4,13 @@ import dev.lockstep.lock.Lease;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.Consumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** Keys of one partition that were granted by one Acquire. */
 final class Granted {
+
+  private static final Logger LOG = LoggerFactory.getLogger(Granted.class);
 
   private final PartitionSession session;
   private final String owner;
@@ -48,7 +52,14 @@ final class Granted {
   }
 
   void changed(Lease.State state) {
-    listeners.forEach(listener -> listener.accept(state));
+    for (Consumer<Lease.State> listener : listeners) {
+      try {
+        listener.accept(state);
+      } catch (RuntimeException e) {
+        // the thread that calls it watches every other lease as well
+        LOG.error("A listener of the lease on {} failed at {}", keys, state, e);
+      }
+    }
   }
 
   Lease.State state() {

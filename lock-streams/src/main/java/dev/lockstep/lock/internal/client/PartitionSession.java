@@ -85,7 +85,8 @@ final class PartitionSession {
 
   /** A command stands in the log that was sent at this time. */
   synchronized void appended(long sentAt) {
-    if (safe || held.isEmpty()) {
+    // in jeopardy only an answered beat tells that the session still lives
+    if (held.isEmpty() || (safe && System.nanoTime() < deadline)) {
       extend(sentAt);
     }
   }

@@ -65,9 +65,27 @@ public final class KafkaCluster implements AutoCloseable {
     }
     List<Ports> ports = new ArrayList<>();
     for (int id = 1; id <= size; id++) {
-      ports.add(new Ports(id, FreePort.find(), FreePort.find()));
+      ports.add(new Ports(id, FreePort.find(), FreePort.find(), 0));
     }
     return launch(directory, ports, profile, overrides);
+  }
+
+  /**
+   * Starts three brokers with clocks that differ.
+   *
+   * @param directory where data and broker output go; created if missing
+   * @param profile broker settings
+   * @param aheadMillis per broker, how far its wall clock is ahead; may be negative
+   * @return the cluster, ready for clients
+   * @throws IllegalStateException when the brokers are not ready within 60 s
+   */
+  public static KafkaCluster startSkewed(
+      Path directory, BrokerProfile profile, List<Long> aheadMillis) {
+    List<Ports> ports = new ArrayList<>();
+    for (int i = 0; i < aheadMillis.size(); i++) {
+      ports.add(new Ports(i + 1, FreePort.find(), FreePort.find(), aheadMillis.get(i)));
+    }
+    return launch(directory, ports, profile, Map.of());
   }
 
   /**
@@ -85,7 +103,8 @@ public final class KafkaCluster implements AutoCloseable {
   public static KafkaCluster startWithController(Path directory, BrokerProfile profile) {
     return launch(
         directory,
-        List.of(new Ports(1, FreePort.find(), 0), new Ports(CONTROLLER_ID, 0, FreePort.find())),
+        List.of(
+            new Ports(1, FreePort.find(), 0, 0), new Ports(CONTROLLER_ID, 0, FreePort.find(), 0)),
         profile,
         Map.of());
   }
@@ -106,7 +125,7 @@ public final class KafkaCluster implements AutoCloseable {
       Map<String, String> settings = BrokerSettings.of(own, size, voters, home);
       settings.putAll(profile.settings());
       settings.putAll(overrides);
-      Node node = new Node(own.id(), own.broker(), home, settings);
+      Node node = new Node(own, home, settings);
       node.format(clusterId);
       nodes.add(node);
     }
@@ -194,20 +213,22 @@ public final class KafkaCluster implements AutoCloseable {
     nodes.forEach(Node::close);
   }
 
-  record Ports(int id, int broker, int controller) {}
+  record Ports(int id, int broker, int controller, long aheadMillis) {}
 
   /** One broker of the cluster. */
   public static final class Node {
 
     private final int id;
     private final int port;
+    private final long aheadMillis;
     private final Path home;
     private final Map<String, String> settings;
     private @Nullable ChildJvm process;
 
-    Node(int id, int port, Path home, Map<String, String> settings) {
-      this.id = id;
-      this.port = port;
+    Node(Ports ports, Path home, Map<String, String> settings) {
+      this.id = ports.id();
+      this.port = ports.broker();
+      this.aheadMillis = ports.aheadMillis();
       this.home = home;
       this.settings = settings;
     }
@@ -243,6 +264,15 @@ public final class KafkaCluster implements AutoCloseable {
     /** Lets a paused broker go on. */
     public void resume() {
       running().resume();
+    }
+
+    /**
+     * Returns the directory that holds a folder per partition, for tests that damage a log.
+     *
+     * @return log directory; touch it only while the broker is dead
+     */
+    public Path logDirectory() {
+      return home.resolve("data");
     }
 
     /** Ends the broker in order, then starts it again on the same data. */
@@ -295,8 +325,10 @@ public final class KafkaCluster implements AutoCloseable {
               "broker-" + id,
               output(),
               BrokerSettings.JVM_ARGUMENTS,
-              "kafka.Kafka",
-              List.of(file.toString()));
+              aheadMillis == 0 ? "kafka.Kafka" : SkewedBroker.class.getName(),
+              aheadMillis == 0
+                  ? List.of(file.toString())
+                  : List.of(file.toString(), Long.toString(aheadMillis)));
     }
 
     void close() {

@@ -3,8 +3,10 @@ package dev.lockstep.example.pipeline.invoice;
 import dev.lockstep.example.pipeline.invoice.Invoice.RejectedLine;
 import java.io.IOException;
 import java.io.Reader;
+import java.io.UncheckedIOException;
 import java.math.BigDecimal;
 import java.math.RoundingMode;
+import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -32,6 +34,11 @@ public final class InvoiceReader {
           "CustomerID",
           "Country");
 
+  /** Bounds that keep every sum of an invoice far from overflow. */
+  private static final long MOST_PIECES = 10_000_000;
+
+  private static final BigDecimal MOST_PRICE = BigDecimal.valueOf(1_000_000);
+
   private static final CSVFormat FORMAT =
       CSVFormat.DEFAULT.builder().setHeader().setSkipHeaderRecord(true).get();
 
@@ -56,6 +63,12 @@ public final class InvoiceReader {
           number++;
           take(drafts, record, number, limit);
         }
+      } catch (CharacterCodingException e) {
+        throw new IOException("File " + file + " is not UTF-8 text", e);
+      } catch (UncheckedIOException | IllegalStateException | IllegalArgumentException e) {
+        throw new IOException(
+            "File %s is no CSV behind invoice line %d: %s".formatted(file, number, e.getMessage()),
+            e);
       }
     }
     if (drafts.isEmpty()) {
@@ -130,6 +143,9 @@ public final class InvoiceReader {
       if (quantity == 0) {
         return "quantity is zero";
       }
+      if (Math.abs((long) quantity) > MOST_PIECES) {
+        return "quantity is beyond " + MOST_PIECES;
+      }
       if (id.startsWith("C") != quantity < 0) {
         return id.startsWith("C") ? "positive quantity in a return" : "negative quantity in a sale";
       }
@@ -138,6 +154,9 @@ public final class InvoiceReader {
     }
     try {
       BigDecimal price = new BigDecimal(record.get("UnitPrice").trim());
+      if (price.compareTo(MOST_PRICE) > 0) {
+        return "price is beyond " + MOST_PRICE;
+      }
       if (price.movePointRight(2).setScale(0, RoundingMode.HALF_UP).signum() <= 0) {
         return "price is not positive";
       }

@@ -29,6 +29,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
@@ -73,6 +74,7 @@ public final class Demo implements AutoCloseable {
   private final Plan plan;
   private final Progress progress;
   private final List<AutoCloseable> open = new ArrayList<>();
+  private @Nullable Environment running;
 
   /** Prepares a run. */
   public Demo(Plan plan, Progress progress) {
@@ -96,6 +98,7 @@ public final class Demo implements AutoCloseable {
                 : KafkaCluster.start(kafka, 1, BrokerProfile.STOCK));
     PostgresServer postgres = add(PostgresServer.start(plan.directory().resolve("pg")));
     Environment environment = environment(cluster, postgres);
+    running = environment;
     prepare(environment, opening);
     progress.phase("Starting services");
     add(auditor(environment));
@@ -120,13 +123,22 @@ public final class Demo implements AutoCloseable {
     return report;
   }
 
-  /** Returns how to reach what is running, for people who look at it. */
+  /** Starts the services again behind the audit, for people who look at them. */
+  public void goOn() {
+    Environment environment = running;
+    if (environment != null) {
+      add(new Processes(environment, plan.apart())).startAll();
+    }
+  }
+
+  /** Returns how to reach what is running. */
   public List<String> addresses() {
     List<String> addresses = new ArrayList<>();
-    for (AutoCloseable part : open) {
-      if (part instanceof KafkaCluster cluster) {
-        addresses.add("Kafka " + cluster.bootstrapServers());
-      }
+    Environment environment = running;
+    if (environment != null) {
+      addresses.add("Kafka: " + environment.bootstrapServers());
+      new TreeMap<>(environment.databases())
+          .forEach((service, url) -> addresses.add("Database of " + service + ": " + url));
     }
     return addresses;
   }

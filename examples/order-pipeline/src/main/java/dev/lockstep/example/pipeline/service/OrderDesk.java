@@ -53,7 +53,7 @@ public final class OrderDesk {
 
   /** Takes an invoice in: order row, OrderPlaced and the start of its saga, all or nothing. */
   public boolean take(Invoice invoice, SagaClient sagas) throws SQLException {
-    return outbox.<Boolean>inTransaction(
+    return outbox.<Boolean>callInTransaction(
         tx -> {
           keepRejectedLines(tx.connection(), invoice);
           if (!invoice.isUsable()) {

@@ -1,0 +1,89 @@
+package dev.lockstep.example.pipeline;
+
+import dev.lockstep.example.pipeline.run.PipelineTopics;
+import dev.lockstep.kernel.TopicAdmin;
+import dev.lockstep.kernel.TopicPlan;
+import dev.lockstep.schema.LockstepConfig;
+import java.io.IOException;
+import java.io.Reader;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Properties;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** Creates, checks or prints all topics of the pipeline in an environment of yours. */
+@Command(
+    name = "topics",
+    mixinStandardHelpOptions = true,
+    sortOptions = false,
+    description = "Prints, checks or creates the pipeline's topics on brokers of yours.")
+final class TopicsCommand implements Callable<Integer> {
+
+  /** What to do. */
+  enum Action {
+    print,
+    check,
+    create
+  }
+
+  @Parameters(
+      paramLabel = "print|check|create",
+      description = "What to do: ${COMPLETION-CANDIDATES}.")
+  private Action action = Action.print;
+
+  @Option(
+      names = "--bootstrap",
+      paramLabel = "HOST:PORT",
+      description = "Brokers, comma separated. Default: ${DEFAULT-VALUE}.")
+  private String bootstrap = "localhost:9092";
+
+  @Option(
+      names = "--prefix",
+      paramLabel = "P",
+      description = "Put before every topic, such as 'prod.'. Default: none.")
+  private String prefix = "";
+
+  @Option(
+      names = "--config",
+      paramLabel = "FILE",
+      description = "Properties for the Kafka client, such as security.protocol.")
+  private @Nullable Path clientProperties;
+
+  @Override
+  public Integer call() throws IOException {
+    LockstepConfig config = new LockstepConfig(bootstrap, prefix, clientSettings());
+    TopicPlan plan = PipelineTopics.plan(config);
+    if (action == Action.print) {
+      System.out.print(TopicAdmin.describe(plan, config));
+      return 0;
+    }
+    try (TopicAdmin topics = new TopicAdmin(config)) {
+      if (action == Action.create) {
+        topics.create(plan);
+      }
+      List<String> faults = topics.check(plan);
+      faults.forEach(fault -> System.out.println("FAULT " + fault));
+      System.out.printf("%d topics, %d faults%n", plan.topics(config).size(), faults.size());
+      return faults.isEmpty() ? 0 : 1;
+    }
+  }
+
+  private Map<String, String> clientSettings() throws IOException {
+    Map<String, String> settings = new HashMap<>();
+    if (clientProperties != null) {
+      Properties properties = new Properties();
+      try (Reader reader = Files.newBufferedReader(clientProperties)) {
+        properties.load(reader);
+      }
+      properties.stringPropertyNames().forEach(n -> settings.put(n, properties.getProperty(n)));
+    }
+    return settings;
+  }
+}

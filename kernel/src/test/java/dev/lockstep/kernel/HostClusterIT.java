@@ -1,0 +1,179 @@
+package dev.lockstep.kernel;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
+
+import dev.lockstep.kernel.fixture.Tally;
+import dev.lockstep.kernel.fixture.TallyLoad;
+import dev.lockstep.kernel.fixture.TallyWorld;
+import dev.lockstep.schema.Partitions;
+import dev.lockstep.testkit.kafka.BrokerProfile;
+import dev.lockstep.testkit.kafka.KafkaCluster;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AlterConfigOp;
+import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.admin.NewPartitionReassignment;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.common.ElectionType;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Three brokers whose clocks differ by 400 ms, the lead going to and fro (rules 2 and 7). */
+class HostClusterIT {
+
+  private static final Duration LONG = Duration.ofSeconds(60);
+  private static final long AHEAD_MS = 400;
+
+  @TempDir static Path directory;
+  private static KafkaCluster cluster;
+  private static Admin admin;
+
+  @BeforeAll
+  static void startBrokers() {
+    cluster =
+        KafkaCluster.startSkewed(directory, BrokerProfile.TUNED, List.of(0L, AHEAD_MS, -AHEAD_MS));
+    admin = Admin.create(Map.of("bootstrap.servers", cluster.bootstrapServers()));
+  }
+
+  @AfterAll
+  static void stopBrokers() {
+    admin.close();
+    cluster.close();
+  }
+
+  /** Execution K11 of the kernel review. */
+  @Test
+  void clocksThatDifferExpireNobodyEarly() throws Exception {
+    TallyWorld world = new TallyWorld(cluster, directory, "clocks");
+    String key = "key-1";
+    TopicPartition input =
+        new TopicPartition(
+            world.config().named("tally.commands"), Partitions.of(key, TallyWorld.PARTITIONS));
+    Duration armed = Duration.ofSeconds(4);
+    try (TallyLoad load = new TallyLoad(world.config(), TallyWorld.PARTITIONS, 51);
+        Host host =
+            Host.start(
+                Tally.spec(world.config()),
+                HostOptions.tuned(world.config(), world.directory().resolve("state")))) {
+      load.send(key, new Tally.Add(key, 3));
+      load.flush();
+      world.awaitEqualToReplay(LONG);
+      long sentAt = System.nanoTime();
+      load.send(key, new Tally.Arm(key, armed.toMillis()));
+      load.flush();
+      int[] leads = {0};
+      await()
+          .atMost(LONG)
+          .pollInterval(Duration.ofMillis(20))
+          .until(
+              () -> {
+                lead(input, 2 + leads[0]++ % 2);
+                load.send(key, new Tally.Add(key, 1));
+                load.flush();
+                return !closed(world).isEmpty();
+              });
+      Duration took = Duration.ofNanos(System.nanoTime() - sentAt);
+
+      // the clocks stepped forward by 800 ms every second time
+      assertThat(leads[0]).isGreaterThan(6);
+      assertThat(took).isGreaterThanOrEqualTo(armed);
+      world.awaitEqualToReplay(LONG);
+      assertThat(host.health().stopped()).isEmpty();
+    }
+  }
+
+  @Test
+  void tooFewInSyncReplicasStopTheStart() throws Exception {
+    TallyWorld world = new TallyWorld(cluster, directory, "minimum");
+    String topic = world.config().named("tally.commands");
+    admin
+        .incrementalAlterConfigs(
+            Map.of(
+                new ConfigResource(ConfigResource.Type.TOPIC, topic),
+                List.of(
+                    new AlterConfigOp(
+                        new ConfigEntry("min.insync.replicas", "1"), AlterConfigOp.OpType.SET))))
+        .all()
+        .get();
+
+    assertThatThrownBy(
+            () ->
+                Host.start(
+                    Tally.spec(world.config()),
+                    HostOptions.tuned(world.config(), world.directory().resolve("state"))))
+        .isInstanceOf(StartRefusedException.class)
+        .hasMessageContaining("'" + topic + "' has 3 replicas and min.insync.replicas=1, needs 2");
+  }
+
+  /** Makes a broker the leader of a partition. */
+  private static void lead(TopicPartition partition, int broker) throws Exception {
+    List<Integer> replicas = new ArrayList<>(List.of(broker));
+    for (int id = 1; id <= 3; id++) {
+      if (id != broker) {
+        replicas.add(id);
+      }
+    }
+    admin
+        .alterPartitionReassignments(
+            Map.of(partition, Optional.of(new NewPartitionReassignment(replicas))))
+        .all()
+        .get();
+    await()
+        .atMost(LONG)
+        .pollInterval(Duration.ofMillis(20))
+        .until(
+            () -> {
+              admin
+                  .electLeaders(ElectionType.PREFERRED, java.util.Set.of(partition))
+                  .partitions()
+                  .get();
+              return admin
+                      .describeTopics(List.of(partition.topic()))
+                      .allTopicNames()
+                      .get()
+                      .get(partition.topic())
+                      .partitions()
+                      .get(partition.partition())
+                      .leader()
+                      .id()
+                  == broker;
+            });
+  }
+
+  private static List<Tally.Closed> closed(TallyWorld world) {
+    List<Tally.Closed> closed = new ArrayList<>();
+    Map<String, Object> settings = world.config().client();
+    settings.put("fetch.max.wait.ms", "10");
+    List<TopicPartition> all = new ArrayList<>();
+    for (int i = 0; i < 3; i++) {
+      all.add(new TopicPartition(world.config().named("tally.totals"), i));
+    }
+    try (KafkaConsumer<byte[], byte[]> consumer =
+        new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+      consumer.assign(all);
+      consumer.seekToBeginning(all);
+      Map<TopicPartition, Long> ends = consumer.endOffsets(all);
+      while (all.stream().anyMatch(p -> consumer.position(p) < ends.getOrDefault(p, 0L))) {
+        for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(100))) {
+          if (Tally.CODEC.decode(record.value()) instanceof Tally.Closed end) {
+            closed.add(end);
+          }
+        }
+      }
+    }
+    return closed;
+  }
+}

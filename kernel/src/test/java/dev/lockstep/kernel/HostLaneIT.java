@@ -1,0 +1,217 @@
+package dev.lockstep.kernel;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import dev.lockstep.kernel.fixture.PlantedFault;
+import dev.lockstep.kernel.fixture.Tally;
+import dev.lockstep.kernel.fixture.TallyLoad;
+import dev.lockstep.kernel.fixture.TallyWorld;
+import dev.lockstep.testkit.kafka.BrokerProfile;
+import dev.lockstep.testkit.kafka.KafkaCluster;
+import dev.lockstep.testkit.process.Rounds;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AlterConfigOp;
+import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.common.config.ConfigResource;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInfo;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The express lane and the commit behind it (rules 3 and 6), failed in every way we know. */
+class HostLaneIT {
+
+  private static final Duration LONG = Duration.ofSeconds(60);
+
+  /** Short, so that a paused broker is a failure soon. */
+  private static final HostOptions.Timeouts SHORT =
+      new HostOptions.Timeouts(
+          Duration.ofSeconds(3),
+          Duration.ofMillis(300),
+          Duration.ofMillis(500),
+          Duration.ofSeconds(5));
+
+  @TempDir static Path directory;
+  private static KafkaCluster cluster;
+
+  private TallyWorld world;
+
+  @BeforeAll
+  static void startBroker() {
+    cluster = KafkaCluster.start(directory, 1, BrokerProfile.TUNED);
+  }
+
+  @AfterAll
+  static void stopBroker() {
+    cluster.close();
+  }
+
+  @BeforeEach
+  void createTopics(TestInfo info) {
+    String name = info.getTestMethod().orElseThrow().getName();
+    world = new TallyWorld(cluster, directory, name.substring(0, Math.min(40, name.length())));
+  }
+
+  private HostOptions options(String place) {
+    return HostOptions.tuned(world.config(), world.directory().resolve(place)).withTimeouts(SHORT);
+  }
+
+  private TallyLoad load(long seed) {
+    return new TallyLoad(world.config(), TallyWorld.PARTITIONS, seed);
+  }
+
+  private static void pauseBroker(Duration duration) {
+    cluster.node(1).pause();
+    await().pollDelay(duration).atMost(duration.plusSeconds(5)).until(() -> true);
+    cluster.node(1).resume();
+  }
+
+  /** The lost-send corner: effects in flight are given up while the broker stands still. */
+  @Test
+  void pausedPastTheDeliveryTimeoutManyTimes() {
+    AtomicInteger alarms = new AtomicInteger();
+    try (TallyLoad load = load(31);
+        Host host = Host.start(Tally.spec(world.config()), options("state"))) {
+      for (int round = 0; round < Rounds.of(10, 100); round++) {
+        load.send(600);
+        pauseBroker(Duration.ofMillis(900));
+        load.send(200);
+        load.flush();
+        if (host.health().alarms().containsKey("effects")) {
+          alarms.incrementAndGet();
+        }
+      }
+
+      world.awaitEqualToReplay(LONG);
+      // otherwise the pauses hit nothing and the test says nothing
+      assertThat(alarms).hasPositiveValue();
+      assertThat(host.health().stopped()).isEmpty();
+    }
+  }
+
+  /** Execution K2 of the kernel review: a commit whose outcome nobody knows, state half sent. */
+  @Test
+  void commitsThatTimeOutWithBufferedRecordsTwentyTimes() {
+    Map<String, String> impatient = new HashMap<>();
+    impatient.put("producer.max.block.ms", "150");
+    HostOptions options =
+        options("state").withThreads(1).withCacheBytes(0).withClientSettings(impatient);
+    try (TallyLoad load = load(32);
+        Host host = Host.start(Tally.spec(world.config()), options)) {
+      for (int round = 0; round < Rounds.of(20, 100); round++) {
+        load.send(150);
+        pauseBroker(Duration.ofMillis(350));
+        load.send(50);
+        load.flush();
+      }
+
+      world.awaitEqualToReplay(LONG);
+      assertThat(host.health().stopped()).isEmpty();
+    }
+  }
+
+  @Test
+  void interruptInsideTheProducerLosesNothing() {
+    HostOptions options = options("state").withClientSettings(faulty());
+    try (TallyLoad load = load(33);
+        Host host = Host.start(Tally.spec(world.config()), options)) {
+      int before = PlantedFault.hits();
+      for (int round = 0; round < 4; round++) {
+        PlantedFault.plant(PlantedFault.Kind.INTERRUPT, 40 + 60 * round);
+        load.send(300);
+        load.flush();
+        int expected = before + round + 1;
+        await().atMost(LONG).until(() -> PlantedFault.hits() == expected);
+      }
+
+      world.awaitEqualToReplay(LONG);
+      assertThat(host.health().stopped()).isEmpty();
+      await().atMost(LONG).until(() -> host.health().state() != HostHealth.State.RESTARTING);
+    }
+  }
+
+  @Test
+  void errorInsideTheProducerEndsTheInstanceAndLosesNothing() {
+    HostOptions options = options("state").withClientSettings(faulty());
+    try (TallyLoad load = load(34)) {
+      try (Host host = Host.start(Tally.spec(world.config()), options)) {
+        PlantedFault.plant(PlantedFault.Kind.ERROR, 100);
+        load.send(600);
+        load.flush();
+
+        await()
+            .atMost(LONG)
+            .untilAsserted(
+                () -> {
+                  assertThat(host.health().state()).isEqualTo(HostHealth.State.FAILED);
+                  assertThat(host.health().alarms().get("fatal")).contains("planted");
+                });
+      }
+      try (Host host = Host.start(Tally.spec(world.config()), options)) {
+        world.awaitEqualToReplay(LONG);
+        assertThat(host.health().stopped()).isEmpty();
+      }
+    }
+  }
+
+  @Test
+  void failedSendOnRevokeLosesNothing() throws Exception {
+    String other = world.config().named("tally.other");
+    set(other, "max.message.bytes", "2000");
+    HostOptions tiny = options("state-a").withThreads(1).withCacheBytes(2_000);
+    try (TallyLoad load = load(35);
+        Host first = Host.start(Tally.spec(world.config()), tiny)) {
+      load.send(600);
+      load.flush();
+      world.awaitEqualToReplay(LONG);
+      load.send("key-2", new Tally.Shout(other, 0, 50_000));
+      load.send(600);
+      load.flush();
+      await().atMost(LONG).until(() -> first.health().alarms().containsKey("effects"));
+      // its start takes partitions away from an owner whose lane is failed
+      try (Host second =
+          Host.start(Tally.spec(world.config()), options("state-b").withThreads(1))) {
+        load.send(200);
+        load.flush();
+        await()
+            .atMost(LONG)
+            .until(
+                () ->
+                    second.health().alarms().containsKey("effects")
+                        || second.health().state() == HostHealth.State.RUNNING);
+        set(other, "max.message.bytes", "1048588");
+
+        world.awaitEqualToReplay(LONG);
+        assertThat(first.health().stopped()).isEmpty();
+        assertThat(second.health().stopped()).isEmpty();
+      }
+    }
+  }
+
+  private static Map<String, String> faulty() {
+    return Map.of("express.interceptor.classes", PlantedFault.class.getName());
+  }
+
+  private static void set(String topic, String setting, String value) throws Exception {
+    try (Admin admin = Admin.create(Map.of("bootstrap.servers", cluster.bootstrapServers()))) {
+      admin
+          .incrementalAlterConfigs(
+              Map.of(
+                  new ConfigResource(ConfigResource.Type.TOPIC, topic),
+                  List.of(
+                      new AlterConfigOp(
+                          new ConfigEntry(setting, value), AlterConfigOp.OpType.SET))))
+          .all()
+          .get();
+    }
+  }
+}
