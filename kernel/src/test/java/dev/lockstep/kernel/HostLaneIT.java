@@ -15,6 +15,7 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
@@ -78,13 +79,16 @@ class HostLaneIT {
   /** The lost-send corner: effects in flight are given up while the broker stands still. */
   @Test
   void pausedPastTheDeliveryTimeoutManyTimes() {
+    Random random = new Random(31);
     AtomicInteger alarms = new AtomicInteger();
     try (TallyLoad load = load(31);
         Host host = Host.start(Tally.spec(world.config()), options("state"))) {
       for (int round = 0; round < Rounds.of(10, 100); round++) {
-        load.send(600);
+        // no flush: commands arrive, and effects are in flight, at whatever moment the pause hits
+        load.send(3_000);
+        Duration moment = Duration.ofMillis(10 + random.nextInt(60));
+        await().pollDelay(moment).until(() -> true);
         pauseBroker(Duration.ofMillis(900));
-        load.send(200);
         load.flush();
         if (host.health().alarms().containsKey("effects")) {
           alarms.incrementAndGet();
