@@ -251,6 +251,52 @@ class HostStateIT {
     }
   }
 
+  /** Decision 0005: the broker dies with the owner, and ends the transaction as it comes back. */
+  @Test
+  void transactionThatItsCoordinatorForgotIsEnded() throws Exception {
+    try (TallyLoad load = load(45);
+        Admin admin = Admin.create(Map.of("bootstrap.servers", cluster.bootstrapServers()))) {
+      for (int round = 0; round < 2; round++) {
+        ChildJvm owner = world.process("owner-" + round, "cache=0", "transaction=3");
+        await()
+            .atMost(LONG)
+            .pollInterval(Duration.ofMillis(20))
+            .until(
+                () -> {
+                  load.send(100);
+                  return ongoing(admin);
+                });
+        cluster.node(1).kill();
+        owner.kill();
+        await().pollDelay(Duration.ofMillis(3_500)).until(() -> true);
+        cluster.node(1).restart();
+        cluster.awaitReady();
+        await().atMost(LONG).ignoreExceptions().until(() -> !ongoing(admin));
+        System.out.println("left open by the coordinator: " + open(admin));
+
+        try (Host successor = Host.start(Tally.spec(world.config()), options("next-" + round))) {
+          load.send(100);
+          load.flush();
+          world.awaitEqualToReplay(LONG);
+          assertThat(successor.health().stopped()).isEmpty();
+          await().atMost(LONG).until(() -> open(admin) == 0);
+        }
+      }
+    }
+  }
+
+  /** Transactions that changelog partitions take for open. */
+  private long open(Admin admin) throws Exception {
+    List<TopicPartition> changelog = new ArrayList<>();
+    for (int i = 0; i < TallyWorld.PARTITIONS; i++) {
+      changelog.add(new TopicPartition(application() + "-state-changelog", i));
+    }
+    return admin.describeProducers(changelog).all().get().values().stream()
+        .flatMap(state -> state.activeProducers().stream())
+        .filter(producer -> producer.currentTransactionStartOffset().isPresent())
+        .count();
+  }
+
   private boolean ongoing(Admin admin) throws Exception {
     return admin
         .listTransactions(

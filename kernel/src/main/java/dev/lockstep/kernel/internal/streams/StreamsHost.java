@@ -271,6 +271,8 @@ public final class StreamsHost implements AutoCloseable {
             alarms,
             guard);
     Reaper reaper = new Reaper(admin, applicationId, options.timeouts().session());
+    HangingTransactions hanging =
+        new HangingTransactions(admin, applicationId, layout.getPartitions(), alarms);
     schedule(watch::look, WATCH_PERIOD);
     schedule(this::restartIfNeeded, Duration.ofMillis(100));
     schedule(backoff::forget, Duration.ofSeconds(1));
@@ -279,6 +281,7 @@ public final class StreamsHost implements AutoCloseable {
           KafkaStreams current = streams;
           if (current == null || current.state() != KafkaStreams.State.RUNNING) {
             reaper.reap();
+            hanging.look();
           }
         },
         Duration.ofMillis(500));

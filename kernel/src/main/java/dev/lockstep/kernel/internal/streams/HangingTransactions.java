@@ -1,0 +1,153 @@
+package dev.lockstep.kernel.internal.streams;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.stream.Collectors;
+import org.apache.kafka.clients.admin.AbortTransactionSpec;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.DescribeProducersResult.PartitionProducerState;
+import org.apache.kafka.clients.admin.ProducerState;
+import org.apache.kafka.clients.admin.TransactionDescription;
+import org.apache.kafka.clients.admin.TransactionListing;
+import org.apache.kafka.common.TopicPartition;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Ends transactions in the own changelog that their coordinator has forgotten: a restore would wait
+ * for their end for ever.
+ *
+ * <p>Kafka 4.3.1 makes such a transaction when its coordinator ends it while the partition has no
+ * leader, as in the first second of a restarted broker: the coordinator takes the partition for
+ * deleted, writes no marker and calls the transaction complete (decision 0005).
+ *
+ * <p>A transaction is forgotten when its coordinator has gone on to a higher epoch of the producer
+ * and no longer lists the partition. Nobody can write under the old epoch any more, so ending it
+ * changes nothing but the wait. It must look so twice in a row: partition and coordinator cannot be
+ * read at one moment.
+ */
+final class HangingTransactions {
+
+  private static final Logger LOG = LoggerFactory.getLogger(HangingTransactions.class);
+  private static final long TIMEOUT_SECONDS = 2;
+
+  /** An open transaction as its partition sees it. */
+  private record Open(TopicPartition partition, long producerId, int epoch, int coordinatorEpoch) {}
+
+  private final Admin admin;
+  private final String applicationId;
+  private final List<TopicPartition> changelog;
+  private final Alarms alarms;
+  private Set<Open> seenBefore = Set.of();
+
+  HangingTransactions(Admin admin, String applicationId, int partitions, Alarms alarms) {
+    this.admin = admin;
+    this.applicationId = applicationId;
+    this.alarms = alarms;
+    this.changelog = new ArrayList<>();
+    for (int i = 0; i < partitions; i++) {
+      changelog.add(new TopicPartition(applicationId + "-state-changelog", i));
+    }
+  }
+
+  /** One look; called while the client is not RUNNING. */
+  void look() {
+    try {
+      Set<Open> forgotten = forgotten();
+      for (Open open : forgotten) {
+        if (seenBefore.contains(open)) {
+          end(open);
+        }
+      }
+      seenBefore = forgotten;
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    } catch (ExecutionException | TimeoutException e) {
+      LOG.debug("{}: open transactions could not be looked at", applicationId, e);
+    }
+  }
+
+  private Set<Open> forgotten() throws InterruptedException, ExecutionException, TimeoutException {
+    List<Open> open = open();
+    if (open.isEmpty()) {
+      return Set.of();
+    }
+    Map<Long, TransactionDescription> coordinators = coordinators(open);
+    return open.stream()
+        .filter(
+            transaction -> {
+              TransactionDescription now = coordinators.get(transaction.producerId());
+              return now != null
+                  && now.producerEpoch() > transaction.epoch()
+                  && !now.topicPartitions().contains(transaction.partition());
+            })
+        .collect(Collectors.toCollection(HashSet::new));
+  }
+
+  private List<Open> open() throws InterruptedException, ExecutionException, TimeoutException {
+    Map<TopicPartition, PartitionProducerState> states =
+        admin.describeProducers(changelog).all().get(TIMEOUT_SECONDS, TimeUnit.SECONDS);
+    List<Open> open = new ArrayList<>();
+    states.forEach(
+        (partition, state) -> {
+          for (ProducerState producer : state.activeProducers()) {
+            if (producer.currentTransactionStartOffset().isPresent()) {
+              open.add(
+                  new Open(
+                      partition,
+                      producer.producerId(),
+                      producer.producerEpoch(),
+                      producer.coordinatorEpoch().orElse(0)));
+            }
+          }
+        });
+    return open;
+  }
+
+  private Map<Long, TransactionDescription> coordinators(List<Open> open)
+      throws InterruptedException, ExecutionException, TimeoutException {
+    Set<Long> producers = open.stream().map(Open::producerId).collect(Collectors.toSet());
+    List<String> ids =
+        admin.listTransactions().all().get(TIMEOUT_SECONDS, TimeUnit.SECONDS).stream()
+            .filter(listing -> producers.contains(listing.producerId()))
+            .map(TransactionListing::transactionalId)
+            .toList();
+    Map<Long, TransactionDescription> byProducer = new HashMap<>();
+    admin
+        .describeTransactions(ids)
+        .all()
+        .get(TIMEOUT_SECONDS, TimeUnit.SECONDS)
+        .values()
+        .forEach(description -> byProducer.put(description.producerId(), description));
+    return byProducer;
+  }
+
+  private void end(Open open) throws InterruptedException, TimeoutException {
+    String subject = "hanging transaction in " + open.partition();
+    try {
+      admin
+          .abortTransaction(
+              new AbortTransactionSpec(
+                  open.partition(),
+                  open.producerId(),
+                  (short) open.epoch(),
+                  open.coordinatorEpoch()))
+          .all()
+          .get(TIMEOUT_SECONDS, TimeUnit.SECONDS);
+      alarms.clear(subject);
+      LOG.warn("{}: ended a transaction that its coordinator had forgotten: {}", subject, open);
+    } catch (ExecutionException e) {
+      alarms.raise(
+          subject,
+          "%s: %s is forgotten by its coordinator and holds up the restore; it could not be ended (%s): allow Alter on the cluster, or run kafka-transactions abort"
+              .formatted(applicationId, open, e.getCause()));
+    }
+  }
+}
