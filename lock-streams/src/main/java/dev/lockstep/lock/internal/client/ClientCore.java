@@ -3,9 +3,7 @@ package dev.lockstep.lock.internal.client;
 import dev.lockstep.kernel.TopicAdmin;
 import dev.lockstep.lock.Lease;
 import dev.lockstep.lock.LockClientOptions;
-import dev.lockstep.lock.LockDeniedException;
 import dev.lockstep.lock.LockException;
-import dev.lockstep.lock.LockTimeoutException;
 import dev.lockstep.schema.LockSchemas;
 import dev.lockstep.schema.Partitions;
 import dev.lockstep.schema.SchemaException;
@@ -26,20 +24,19 @@ import dev.lockstep.schema.lock.SessionOk;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.UUID;
-import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
-import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
+import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
 import java.util.function.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -58,7 +55,6 @@ import org.slf4j.LoggerFactory;
 public final class ClientCore implements AutoCloseable {
 
   private static final Logger LOG = LoggerFactory.getLogger(ClientCore.class);
-  private static final Duration ANSWER = Duration.ofSeconds(30);
   private static final long LOOK_MS = 20;
   private static final long RESEND_MS = 200;
 
@@ -116,12 +112,17 @@ public final class ClientCore implements AutoCloseable {
   }
 
   private static ScheduledExecutorService scheduler(String name) {
-    return Executors.newSingleThreadScheduledExecutor(
-        task -> {
-          Thread thread = new Thread(task, name);
-          thread.setDaemon(true);
-          return thread;
-        });
+    ScheduledThreadPoolExecutor scheduler =
+        new ScheduledThreadPoolExecutor(
+            1,
+            task -> {
+              Thread thread = new Thread(task, name);
+              thread.setDaemon(true);
+              return thread;
+            });
+    // each acquire leaves a task for the case that nobody answers
+    scheduler.setRemoveOnCancelPolicy(true);
+    return scheduler;
   }
 
   /** A scheduler drops a task that throws: beats and looks must go on whatever happens. */
@@ -148,64 +149,10 @@ public final class ClientCore implements AutoCloseable {
           .computeIfAbsent(Partitions.of(key, layout.getPartitions()), p -> new ArrayList<>())
           .add(key);
     }
-    CompletableFuture<Lease> lease = new CompletableFuture<>();
-    long deadline = System.nanoTime() + wait.toNanos();
-    acquireNext(parts.entrySet().iterator(), new ArrayList<>(), wait, deadline, lease);
-    return lease;
+    return new Acquisition(this, parts, wait).start();
   }
 
-  private void acquireNext(
-      Iterator<Map.Entry<Integer, List<String>>> parts,
-      List<Granted> granted,
-      Duration wait,
-      long deadline,
-      CompletableFuture<Lease> lease) {
-    if (!parts.hasNext()) {
-      GrantedLease done = new GrantedLease(this, granted);
-      if (!lease.complete(done)) {
-        done.close();
-      }
-      return;
-    }
-    Map.Entry<Integer, List<String>> part = parts.next();
-    PartitionSession session = session(part.getKey());
-    PendingAcquire pending = new PendingAcquire(part.getValue(), new CompletableFuture<>());
-    long left =
-        wait.isZero()
-            ? 0
-            : Math.max(1, TimeUnit.NANOSECONDS.toMillis(deadline - System.nanoTime()));
-    String owner;
-    long number;
-    synchronized (session) {
-      // owner and number belong together: a session may end in between
-      owner = session.owner();
-      number = session.open(pending);
-      sendAcquire(session, owner, number, part.getValue(), left);
-    }
-    lease.whenComplete((result, error) -> giveUp(session, owner, number, pending, error));
-    pending
-        .answer()
-        .whenComplete(
-            (reply, error) -> {
-              if (error == null && reply.getOutcome() == AcquireOutcome.GRANTED) {
-                Granted grant =
-                    new Granted(session, owner, number, reply.getToken(), part.getValue());
-                session.hold(number, grant);
-                granted.add(grant);
-                if (lease.isDone()) {
-                  granted.forEach(this::release);
-                  return;
-                }
-                acquireNext(parts, granted, wait, deadline, lease);
-              } else {
-                granted.forEach(this::release);
-                lease.completeExceptionally(
-                    error != null ? error : failure(reply, part.getValue(), wait));
-              }
-            });
-  }
-
-  private void sendAcquire(
+  void sendAcquire(
       PartitionSession session, String owner, long number, List<String> keys, long waitMillis) {
     long sentAt = System.nanoTime();
     send(
@@ -222,33 +169,32 @@ public final class ClientCore implements AutoCloseable {
         nothing -> session.appended(sentAt));
   }
 
-  private void giveUp(
-      PartitionSession session,
-      String owner,
-      long number,
-      PendingAcquire pending,
-      @Nullable Throwable error) {
-    if (!(error instanceof CancellationException) || pending.answer().isDone()) {
-      return;
-    }
+  void sendCancel(PartitionSession session, String owner, long number, List<String> keys) {
     send(
         session,
-        pending.keys().get(0),
+        keys.get(0),
         new Cancel(owner, session.numberOnly(), session.lowestUnanswered(), number),
         nothing -> {});
+  }
+
+  /** Runs something later, on the thread of the timer. */
+  Future<?> in(Duration delay, Runnable task) {
+    try {
+      return timer.schedule(task, delay.toMillis(), TimeUnit.MILLISECONDS);
+    } catch (RejectedExecutionException e) {
+      // the client is being closed, which answers whoever waits
+      return CompletableFuture.completedFuture(null);
+    }
   }
 
   /** Waits for a lease; an interrupt gives up the place in the queue. */
   public Lease await(CompletableFuture<Lease> lease, List<String> keys)
       throws InterruptedException {
     try {
-      return lease.get(ANSWER.toSeconds() + 3600, TimeUnit.SECONDS);
+      return lease.get();
     } catch (InterruptedException e) {
       lease.cancel(false);
       throw e;
-    } catch (TimeoutException e) {
-      lease.cancel(false);
-      throw new LockTimeoutException("Locks on " + keys + " were not granted within an hour");
     } catch (ExecutionException e) {
       if (e.getCause() instanceof LockException known) {
         throw known;
@@ -415,9 +361,8 @@ public final class ClientCore implements AutoCloseable {
             p ->
                 p.answer()
                     .completeExceptionally(
-                        new LockException(
-                            "Session ended while waiting for %s; acquire again"
-                                .formatted(p.keys()))));
+                        new Acquisition.SessionEndedException(
+                            "Session ended while waiting for " + p.keys())));
   }
 
   private void beat() {
@@ -443,21 +388,10 @@ public final class ClientCore implements AutoCloseable {
     }
   }
 
-  private PartitionSession session(int partition) {
+  PartitionSession session(int partition) {
     return sessions.computeIfAbsent(
         partition,
         p -> new PartitionSession(client, p, options.ttl().toMillis(), layout.getTickMillis()));
-  }
-
-  private static LockException failure(AcquireReply reply, List<String> keys, Duration wait) {
-    return switch (reply.getOutcome()) {
-      case TIMED_OUT ->
-          new LockTimeoutException(
-              "Locks on %s were not granted within %s: %s"
-                  .formatted(keys, wait, reply.getReason()));
-      case DENIED -> new LockDeniedException("Locks on %s: %s".formatted(keys, reply.getReason()));
-      default -> new LockException("Locks on %s: %s".formatted(keys, reply.getReason()));
-    };
   }
 
   private static Layout layout(LockClientOptions options) {
