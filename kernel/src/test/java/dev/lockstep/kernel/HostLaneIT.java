@@ -15,7 +15,9 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Random;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
@@ -78,27 +80,31 @@ class HostLaneIT {
 
   /** The lost-send corner: effects in flight are given up while the broker stands still. */
   @Test
-  void pausedPastTheDeliveryTimeoutManyTimes() {
-    Random random = new Random(31);
+  void pausedPastTheDeliveryTimeoutManyTimes() throws Exception {
     AtomicInteger alarms = new AtomicInteger();
+    ScheduledExecutorService sender = Executors.newSingleThreadScheduledExecutor();
     try (TallyLoad load = load(31);
         Host host = Host.start(Tally.spec(world.config()), options("state"))) {
+      // all the time, so that effects are in flight at whatever moment a pause hits
+      var unused = sender.scheduleAtFixedRate(() -> load.send(25), 0, 10, TimeUnit.MILLISECONDS);
+      await().atMost(LONG).until(() -> host.health().state() == HostHealth.State.RUNNING);
       for (int round = 0; round < Rounds.of(10, 100); round++) {
-        // no flush: commands arrive, and effects are in flight, at whatever moment the pause hits
-        load.send(3_000);
-        Duration moment = Duration.ofMillis(10 + random.nextInt(60));
-        await().pollDelay(moment).until(() -> true);
+        await().pollDelay(Duration.ofMillis(400)).until(() -> true);
         pauseBroker(Duration.ofMillis(900));
-        load.flush();
         if (host.health().alarms().containsKey("effects")) {
           alarms.incrementAndGet();
         }
       }
+      sender.shutdown();
+      assertThat(sender.awaitTermination(20, TimeUnit.SECONDS)).isTrue();
+      load.flush();
 
       world.awaitEqualToReplay(LONG);
       // otherwise the pauses hit nothing and the test says nothing
       assertThat(alarms).hasPositiveValue();
       assertThat(host.health().stopped()).isEmpty();
+    } finally {
+      sender.shutdownNow();
     }
   }
 

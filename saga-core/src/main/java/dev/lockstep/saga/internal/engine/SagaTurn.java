@@ -1,24 +1,14 @@
 package dev.lockstep.saga.internal.engine;
 
-import dev.lockstep.kernel.EffectRefusedException;
 import dev.lockstep.kernel.Turn;
 import dev.lockstep.saga.Step;
 import dev.lockstep.saga.internal.Payloads;
 import dev.lockstep.saga.internal.engine.Run.LockRun;
 import dev.lockstep.saga.internal.engine.Run.StepRun;
-import dev.lockstep.schema.LockSchemas;
 import dev.lockstep.schema.Partitions;
-import dev.lockstep.schema.SagaSchemas;
-import dev.lockstep.schema.kernel.Destination;
-import dev.lockstep.schema.lock.Acquire;
-import dev.lockstep.schema.lock.Cancel;
-import dev.lockstep.schema.lock.Release;
-import dev.lockstep.schema.lock.ReplyTo;
 import dev.lockstep.schema.saga.Direction;
 import dev.lockstep.schema.saga.EndStatus;
-import dev.lockstep.schema.saga.Fence;
 import dev.lockstep.schema.saga.SagaEnded;
-import dev.lockstep.schema.saga.StepCommand;
 import dev.lockstep.schema.saga.StepEnded;
 import dev.lockstep.schema.saga.StepOutcome;
 import dev.lockstep.schema.state.SagaStatus;
@@ -29,9 +19,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.TreeSet;
-import java.util.function.Function;
-import java.util.function.Supplier;
-import org.jspecify.annotations.Nullable;
 
 /**
  * What one record does to one saga.
@@ -41,17 +28,6 @@ import org.jspecify.annotations.Nullable;
  */
 final class SagaTurn {
 
-  private static final ReplyTo NO_REPLY = new ReplyTo("", -1, "");
-
-  /** Why a saga cannot go on by itself. */
-  private static final class ParkException extends Exception {
-    private static final long serialVersionUID = 1L;
-
-    ParkException(String message) {
-      super(message);
-    }
-  }
-
   /** Something that may park the saga. */
   private interface Action {
     void run() throws ParkException;
@@ -59,18 +35,17 @@ final class SagaTurn {
 
   private final Turn turn;
   private final SagaRows rows;
-  private final Payloads payloads;
   private final Run run;
-  private final String prefix;
+  private final UserCode user;
+  private final SagaEffects effects;
   private final long deadlineBefore;
 
   SagaTurn(Turn turn, SagaRows rows, Payloads payloads, Run run, boolean isNew) {
     this.turn = turn;
     this.rows = rows;
-    this.payloads = payloads;
     this.run = run;
-    String input = turn.layout().getTopic();
-    this.prefix = input.substring(0, input.length() - SagaSchemas.LOG.length());
+    this.user = new UserCode(payloads, run);
+    this.effects = new SagaEffects(turn, run);
     this.deadlineBefore = isNew ? Run.NEVER : run.deadline;
   }
 
@@ -119,7 +94,7 @@ final class SagaTurn {
     guarded(
         () -> {
           announceEnd(StepOutcome.SUCCESS, "");
-          applyReply(payload);
+          user.applyReply(step(), payload);
           current().done = true;
           next();
         });
@@ -198,7 +173,8 @@ final class SagaTurn {
     run.reason = reason;
     String name = run.step < run.steps.size() ? step().name() : "";
     run.failedStep = run.failedStep.isEmpty() ? name : run.failedStep;
-    announce(new SagaEnded(run.id, run.saga.name(), EndStatus.PARKED, name, run.attempt, reason));
+    effects.announce(
+        new SagaEnded(run.id, run.saga.name(), EndStatus.PARKED, name, run.attempt, reason));
   }
 
   void retryParked() {
@@ -242,12 +218,12 @@ final class SagaTurn {
 
   private void enterStep() throws ParkException {
     run.attempt = 1;
-    Collection<String> keys = lockKeys();
+    Collection<String> keys = user.lockKeys(step());
     if (keys.isEmpty()) {
       send();
       return;
     }
-    int partitions = lockPartitions();
+    int partitions = effects.lockPartitions();
     Map<Integer, List<String>> byPartition = new TreeMap<>();
     // sorted keys, partitions in ascending order: no cycle of waiting among sagas
     for (String key : new TreeSet<>(keys)) {
@@ -267,19 +243,7 @@ final class SagaTurn {
       send();
       return;
     }
-    LockRun lock = run.locks.get(run.lockPart);
-    emit(
-        prefix + LockSchemas.COMMANDS,
-        lock.partition,
-        lock.keys.get(0),
-        new Acquire(
-            run.id,
-            lock.number,
-            1L,
-            0L,
-            lock.keys,
-            -1L,
-            new ReplyTo(turn.layout().getTopic(), -1, run.id)));
+    effects.acquire(run.locks.get(run.lockPart));
   }
 
   private void send() throws ParkException {
@@ -291,10 +255,10 @@ final class SagaTurn {
     switch (run.status) {
       case RUNNING -> {
         direction = Direction.ACTION;
-        payload = userValue(step.command());
+        payload = user.command(step);
         if (!own.sent && step.compensation() != null) {
           // what is undone is what was asked for, not what the state became later
-          own.compensation = userValue(step.compensation());
+          own.compensation = user.compensation(step);
         }
         own.sent = true;
       }
@@ -311,19 +275,7 @@ final class SagaTurn {
     }
     run.contentHash = Payloads.hash(payload);
     run.deadline = turn.now().elapsed() + step.within().toMillis();
-    emit(
-        prefix + SagaSchemas.commands(participant),
-        run.id,
-        new StepCommand(
-            run.id,
-            run.saga.name(),
-            step.name(),
-            direction,
-            run.attempt,
-            run.contentHash,
-            turn.now().wall(),
-            payload,
-            fences()));
+    effects.command(participant, step.name(), direction, payload);
   }
 
   private void next() throws ParkException {
@@ -392,22 +344,10 @@ final class SagaTurn {
     run.deadline = Run.NEVER;
     run.waiting = false;
     for (LockRun lock : run.locks) {
-      if (lock.token != 0) {
-        emit(
-            prefix + LockSchemas.COMMANDS,
-            lock.partition,
-            lock.keys.get(0),
-            new Release(run.id, lock.number, 1L, lock.number, lock.token, NO_REPLY));
-      } else {
-        emit(
-            prefix + LockSchemas.COMMANDS,
-            lock.partition,
-            lock.keys.get(0),
-            new Cancel(run.id, lock.number, 1L, lock.number));
-      }
+      effects.release(lock);
     }
     boolean failed = status == SagaStatus.COMPENSATED;
-    announce(
+    effects.announce(
         new SagaEnded(
             run.id,
             run.saga.name(),
@@ -417,71 +357,6 @@ final class SagaTurn {
             failed ? run.reason : ""));
   }
 
-  private void applyReply(ByteBuffer payload) throws ParkException {
-    Step<Object> step = typed(step());
-    Object reply = null;
-    if (payload.hasRemaining()) {
-      reply = attempt("reply of", () -> payloads.decode(payload));
-    }
-    var change = step.replies().get(reply == null ? Void.class : reply.getClass());
-    if (change == null) {
-      change = step.replies().get(Void.class);
-    }
-    if (change != null) {
-      Object answer = reply == null ? Run.NOTHING : reply;
-      var chosen = change;
-      run.state =
-          attempt(
-              "reply of", () -> payloads.encode(chosen.apply(payloads.decode(run.state), answer)));
-    }
-  }
-
-  private ByteBuffer userValue(@Nullable Function<?, Object> function) throws ParkException {
-    @SuppressWarnings("unchecked") // the definition ties its functions to its state type
-    Function<Object, Object> typed = (Function<Object, Object>) function;
-    if (typed == null) {
-      return Run.NOTHING;
-    }
-    return attempt("command of", () -> payloads.encode(typed.apply(payloads.decode(run.state))));
-  }
-
-  private Collection<String> lockKeys() throws ParkException {
-    Function<Object, Collection<String>> locks = typed(step()).locks();
-    return locks == null
-        ? List.of()
-        : attempt("locks of", () -> locks.apply(payloads.decode(run.state)));
-  }
-
-  /** Runs a function of the user: it is pure, so what it throws it throws on every instance. */
-  private <T> T attempt(String what, Supplier<T> function) throws ParkException {
-    try {
-      return function.get();
-    } catch (RuntimeException e) {
-      throw new ParkException(
-          "The %s step '%s' could not be made: %s".formatted(what, step().name(), e));
-    }
-  }
-
-  private List<Fence> fences() {
-    List<Fence> fences = new ArrayList<>();
-    for (LockRun lock : run.locks) {
-      if (lock.token != 0) {
-        fences.add(new Fence(lock.token, lock.keys));
-      }
-    }
-    return fences;
-  }
-
-  private int lockPartitions() throws ParkException {
-    String topic = prefix + LockSchemas.COMMANDS;
-    for (Destination destination : turn.layout().getDestinations()) {
-      if (destination.getTopic().equals(topic)) {
-        return destination.getPartitions();
-      }
-    }
-    throw new ParkException("The Layout lists no lock topic '" + topic + "'");
-  }
-
   private void announceEnd(StepOutcome outcome, String reason) {
     Direction direction =
         switch (run.status) {
@@ -489,31 +364,7 @@ final class SagaTurn {
           case CANCELLING -> Direction.CANCEL;
           default -> Direction.ACTION;
         };
-    announce(new StepEnded(run.id, step().name(), direction, outcome, run.attempt, reason));
-  }
-
-  private void announce(Object event) {
-    try {
-      turn.effects().send(prefix + SagaSchemas.EVENTS, run.id, event);
-    } catch (EffectRefusedException e) {
-      throw new IllegalStateException("Event of saga " + run.id + " is refused", e);
-    }
-  }
-
-  private void emit(String topic, String key, Object record) throws ParkException {
-    try {
-      turn.effects().send(topic, key, record);
-    } catch (EffectRefusedException e) {
-      throw new ParkException(String.valueOf(e.getMessage()));
-    }
-  }
-
-  private void emit(String topic, int partition, String key, Object record) throws ParkException {
-    try {
-      turn.effects().send(topic, partition, key, record);
-    } catch (EffectRefusedException e) {
-      throw new ParkException(String.valueOf(e.getMessage()));
-    }
+    effects.announce(new StepEnded(run.id, step().name(), direction, outcome, run.attempt, reason));
   }
 
   private Step<?> step() {
@@ -522,10 +373,5 @@ final class SagaTurn {
 
   private StepRun current() {
     return run.steps.get(run.step);
-  }
-
-  @SuppressWarnings("unchecked") // the definition ties its functions to its state type
-  private static Step<Object> typed(Step<?> step) {
-    return (Step<Object>) step;
   }
 }
