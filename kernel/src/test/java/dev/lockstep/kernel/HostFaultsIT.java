@@ -8,6 +8,7 @@ import dev.lockstep.kernel.fixture.Tally;
 import dev.lockstep.kernel.fixture.TallyLoad;
 import dev.lockstep.kernel.fixture.TallyWorld;
 import dev.lockstep.schema.KernelSchemas;
+import dev.lockstep.schema.Partitions;
 import dev.lockstep.schema.SingleObjectCodec;
 import dev.lockstep.schema.kernel.Destination;
 import dev.lockstep.schema.kernel.Layout;
@@ -122,7 +123,8 @@ class HostFaultsIT {
     try (TallyLoad load = load(12);
         Host host = start()) {
       load.send(200);
-      load.send("key-1", new Tally.Shout(other, 1, 50_000));
+      // where other effects of the same source go: one that overtook it would show
+      load.send("key-1", new Tally.Shout(other, Partitions.of("key-1", 2), 50_000));
       load.send(200);
       load.flush();
       await()
@@ -146,7 +148,7 @@ class HostFaultsIT {
     set(other, "max.message.bytes", "2000");
     try (TallyLoad load = load(13)) {
       load.send(800);
-      load.send("key-2", new Tally.Shout(other, 0, 50_000));
+      load.send("key-2", new Tally.Shout(other, Partitions.of("key-2", 2), 50_000));
       load.send(800);
       load.flush();
       HostOptions tiny = options("state").withThreads(1).withCacheBytes(2_000);

@@ -7,6 +7,7 @@ import dev.lockstep.kernel.fixture.PlantedFault;
 import dev.lockstep.kernel.fixture.Tally;
 import dev.lockstep.kernel.fixture.TallyLoad;
 import dev.lockstep.kernel.fixture.TallyWorld;
+import dev.lockstep.schema.Partitions;
 import dev.lockstep.testkit.kafka.BrokerProfile;
 import dev.lockstep.testkit.kafka.KafkaCluster;
 import dev.lockstep.testkit.process.Rounds;
@@ -183,7 +184,7 @@ class HostLaneIT {
       load.send(600);
       load.flush();
       world.awaitEqualToReplay(LONG);
-      load.send("key-2", new Tally.Shout(other, 0, 50_000));
+      load.send("key-2", new Tally.Shout(other, Partitions.of("key-2", 2), 50_000));
       load.send(600);
       load.flush();
       await().atMost(LONG).until(() -> first.health().alarms().containsKey("effects"));

@@ -104,6 +104,10 @@ class HostStateIT {
       }
 
       try (Host back = Host.start(Tally.spec(world.config()), options("old"))) {
+        // a row that came back from the dead would show in the totals
+        for (int i = 0; i < 40; i++) {
+          load.send("gone-" + i, new Tally.Add("gone-" + i, 1));
+        }
         load.send(200);
         load.flush();
         world.awaitEqualToReplay(LONG);
