@@ -20,15 +20,10 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.admin.Admin;
-import org.apache.kafka.clients.admin.AlterConfigOp;
-import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.NewPartitionReassignment;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.ElectionType;
 import org.apache.kafka.common.TopicPartition;
-import org.apache.kafka.common.config.ConfigResource;
-import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -111,15 +106,7 @@ class HostClusterIT {
   void tooFewInSyncReplicasStopTheStart() throws Exception {
     TallyWorld world = new TallyWorld(cluster, directory, "minimum");
     String topic = world.config().named("tally.commands");
-    admin
-        .incrementalAlterConfigs(
-            Map.of(
-                new ConfigResource(ConfigResource.Type.TOPIC, topic),
-                List.of(
-                    new AlterConfigOp(
-                        new ConfigEntry("min.insync.replicas", "1"), AlterConfigOp.OpType.SET))))
-        .all()
-        .get();
+    world.set(topic, "min.insync.replicas", "1");
 
     assertThatThrownBy(
             () ->
@@ -170,7 +157,7 @@ class HostClusterIT {
     long steps = 0;
     long before = Long.MAX_VALUE;
     long back = 0;
-    for (ConsumerRecord<byte[], byte[]> record : read(world, List.of(input))) {
+    for (ConsumerRecord<byte[], byte[]> record : world.read(List.of(input))) {
       steps += record.timestamp() - before > 350 ? 1 : 0;
       back += before != Long.MAX_VALUE && before - record.timestamp() > 350 ? 1 : 0;
       before = record.timestamp();
@@ -180,33 +167,13 @@ class HostClusterIT {
   }
 
   private static List<Tally.Closed> closed(TallyWorld world) {
-    List<TopicPartition> all = new ArrayList<>();
-    for (int i = 0; i < 3; i++) {
-      all.add(new TopicPartition(world.config().named("tally.totals"), i));
-    }
     List<Tally.Closed> closed = new ArrayList<>();
-    for (ConsumerRecord<byte[], byte[]> record : read(world, all)) {
+    for (ConsumerRecord<byte[], byte[]> record :
+        world.read(world.config().named("tally.totals"), 3)) {
       if (Tally.CODEC.decode(record.value()) instanceof Tally.Closed end) {
         closed.add(end);
       }
     }
     return closed;
-  }
-
-  private static List<ConsumerRecord<byte[], byte[]>> read(
-      TallyWorld world, List<TopicPartition> partitions) {
-    Map<String, Object> settings = world.config().client();
-    settings.put("fetch.max.wait.ms", "10");
-    List<ConsumerRecord<byte[], byte[]>> records = new ArrayList<>();
-    try (KafkaConsumer<byte[], byte[]> consumer =
-        new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
-      consumer.assign(partitions);
-      consumer.seekToBeginning(partitions);
-      Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
-      while (partitions.stream().anyMatch(p -> consumer.position(p) < ends.getOrDefault(p, 0L))) {
-        consumer.poll(Duration.ofMillis(100)).forEach(records::add);
-      }
-    }
-    return records;
   }
 }

@@ -23,16 +23,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.apache.kafka.clients.admin.Admin;
-import org.apache.kafka.clients.admin.AlterConfigOp;
-import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
-import org.apache.kafka.common.config.ConfigResource;
-import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -86,17 +81,6 @@ class HostFaultsIT {
     return new TopicPartition(world.config().named("tally.commands"), partition);
   }
 
-  private static void set(String topic, String setting, String value) throws Exception {
-    admin
-        .incrementalAlterConfigs(
-            Map.of(
-                new ConfigResource(ConfigResource.Type.TOPIC, topic),
-                List.of(
-                    new AlterConfigOp(new ConfigEntry(setting, value), AlterConfigOp.OpType.SET))))
-        .all()
-        .get();
-  }
-
   @Test
   void brokerPausedPastTheDeliveryTimeoutLosesNothing() {
     try (TallyLoad load = load(11);
@@ -119,7 +103,7 @@ class HostFaultsIT {
   @Test
   void destinationThatRefusesIsNamedAndNothingIsLost() throws Exception {
     String other = world.config().named("tally.other");
-    set(other, "max.message.bytes", "2000");
+    world.set(other, "max.message.bytes", "2000");
     try (TallyLoad load = load(12);
         Host host = start()) {
       load.send(200);
@@ -135,7 +119,7 @@ class HostFaultsIT {
                 assertThat(host.health().alarms().get("effects")).contains(other);
               });
 
-      set(other, "max.message.bytes", "1048588");
+      world.set(other, "max.message.bytes", "1048588");
 
       world.awaitEqualToReplay(Duration.ofSeconds(60));
       assertThat(host.health().stopped()).isEmpty();
@@ -145,7 +129,7 @@ class HostFaultsIT {
   @Test
   void twoTasksOnOneThreadWithATinyCacheSurviveAFailedSend() throws Exception {
     String other = world.config().named("tally.other");
-    set(other, "max.message.bytes", "2000");
+    world.set(other, "max.message.bytes", "2000");
     try (TallyLoad load = load(13)) {
       load.send(800);
       load.send("key-2", new Tally.Shout(other, Partitions.of("key-2", 2), 50_000));
@@ -156,7 +140,7 @@ class HostFaultsIT {
         await().atMost(SOON).until(() -> host.health().alarms().containsKey("effects"));
         // closed while the lane is failed: what was folded must be folded again
       }
-      set(other, "max.message.bytes", "1048588");
+      world.set(other, "max.message.bytes", "1048588");
       try (Host host = Host.start(Tally.spec(world.config()), tiny)) {
         world.awaitEqualToReplay(Duration.ofSeconds(60));
         assertThat(host.health().stopped()).isEmpty();
@@ -310,8 +294,8 @@ class HostFaultsIT {
 
   @Test
   void wrongSettingsStopTheStartAndAreAllListed() throws Exception {
-    set(input(0).topic(), "message.timestamp.type", "CreateTime");
-    set(input(0).topic(), "unclean.leader.election.enable", "true");
+    world.set(input(0).topic(), "message.timestamp.type", "CreateTime");
+    world.set(input(0).topic(), "unclean.leader.election.enable", "true");
 
     assertThatThrownBy(this::start)
         .isInstanceOf(StartRefusedException.class)
@@ -465,7 +449,7 @@ class HostFaultsIT {
     List<Rejected> all = new ArrayList<>();
     SingleObjectCodec codec = new SingleObjectCodec(KernelSchemas.CATALOG);
     for (ConsumerRecord<byte[], byte[]> record :
-        read(world.config().named("tally.commands.rejected"), TallyWorld.PARTITIONS)) {
+        world.read(world.config().named("tally.commands.rejected"), TallyWorld.PARTITIONS)) {
       all.add((Rejected) codec.decode(record.value()));
     }
     return all;
@@ -473,32 +457,12 @@ class HostFaultsIT {
 
   private List<String> refusals() {
     List<String> all = new ArrayList<>();
-    for (ConsumerRecord<byte[], byte[]> record : read(world.config().named("tally.totals"), 3)) {
+    for (ConsumerRecord<byte[], byte[]> record :
+        world.read(world.config().named("tally.totals"), 3)) {
       if (Tally.CODEC.decode(record.value()) instanceof Tally.Refused refused) {
         all.add(refused.reason());
       }
     }
     return all;
-  }
-
-  private List<ConsumerRecord<byte[], byte[]>> read(String topic, int partitions) {
-    Map<String, Object> settings = world.config().client();
-    settings.put("auto.offset.reset", "earliest");
-    settings.put("fetch.max.wait.ms", "10");
-    List<TopicPartition> all = new ArrayList<>();
-    for (int i = 0; i < partitions; i++) {
-      all.add(new TopicPartition(topic, i));
-    }
-    List<ConsumerRecord<byte[], byte[]>> records = new ArrayList<>();
-    try (KafkaConsumer<byte[], byte[]> consumer =
-        new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
-      consumer.assign(all);
-      consumer.seekToBeginning(all);
-      Map<TopicPartition, Long> ends = consumer.endOffsets(all);
-      while (all.stream().anyMatch(p -> consumer.position(p) < ends.getOrDefault(p, 0L))) {
-        consumer.poll(Duration.ofMillis(100)).forEach(records::add);
-      }
-    }
-    return records;
   }
 }

@@ -14,16 +14,11 @@ import dev.lockstep.testkit.process.Rounds;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
-import org.apache.kafka.clients.admin.Admin;
-import org.apache.kafka.clients.admin.AlterConfigOp;
-import org.apache.kafka.clients.admin.ConfigEntry;
-import org.apache.kafka.common.config.ConfigResource;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
@@ -177,7 +172,7 @@ class HostLaneIT {
   @Test
   void failedSendOnRevokeLosesNothing() throws Exception {
     String other = world.config().named("tally.other");
-    set(other, "max.message.bytes", "2000");
+    world.set(other, "max.message.bytes", "2000");
     HostOptions tiny = options("state-a").withThreads(1).withCacheBytes(2_000);
     try (TallyLoad load = load(35);
         Host first = Host.start(Tally.spec(world.config()), tiny)) {
@@ -199,7 +194,7 @@ class HostLaneIT {
                 () ->
                     second.health().alarms().containsKey("effects")
                         || second.health().state() == HostHealth.State.RUNNING);
-        set(other, "max.message.bytes", "1048588");
+        world.set(other, "max.message.bytes", "1048588");
 
         world.awaitEqualToReplay(LONG);
         assertThat(first.health().stopped()).isEmpty();
@@ -210,19 +205,5 @@ class HostLaneIT {
 
   private static Map<String, String> faulty() {
     return Map.of("express.interceptor.classes", PlantedFault.class.getName());
-  }
-
-  private static void set(String topic, String setting, String value) throws Exception {
-    try (Admin admin = Admin.create(Map.of("bootstrap.servers", cluster.bootstrapServers()))) {
-      admin
-          .incrementalAlterConfigs(
-              Map.of(
-                  new ConfigResource(ConfigResource.Type.TOPIC, topic),
-                  List.of(
-                      new AlterConfigOp(
-                          new ConfigEntry(setting, value), AlterConfigOp.OpType.SET))))
-          .all()
-          .get();
-    }
   }
 }

@@ -20,15 +20,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.apache.kafka.clients.admin.Admin;
-import org.apache.kafka.clients.admin.AlterConfigOp;
-import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.ListTransactionsOptions;
 import org.apache.kafka.clients.admin.TransactionState;
-import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.TopicPartition;
-import org.apache.kafka.common.config.ConfigResource;
-import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
@@ -119,10 +113,10 @@ class HostStateIT {
   /** Compacts the changelog until nothing tells any more that the keys were deleted. */
   private void forgetTombstones(TallyLoad load) throws Exception {
     String changelog = application() + "-state-changelog";
-    set(changelog, "min.compaction.lag.ms", "0");
-    set(changelog, "delete.retention.ms", "0");
-    set(changelog, "min.cleanable.dirty.ratio", "0.001");
-    set(changelog, "segment.ms", "200");
+    world.set(changelog, "min.compaction.lag.ms", "0");
+    world.set(changelog, "delete.retention.ms", "0");
+    world.set(changelog, "min.cleanable.dirty.ratio", "0.001");
+    world.set(changelog, "segment.ms", "200");
     await()
         .atMost(LONG)
         .pollInterval(Duration.ofMillis(400))
@@ -130,31 +124,10 @@ class HostStateIT {
             () -> {
               load.send(20);
               load.flush();
-              return rows(changelog).stream()
-                  .noneMatch(key -> new String(key, StandardCharsets.UTF_8).contains("gone-"));
+              return world.read(changelog, TallyWorld.PARTITIONS).stream()
+                  .map(row -> new String(row.key(), StandardCharsets.UTF_8))
+                  .noneMatch(key -> key.contains("gone-"));
             });
-  }
-
-  private List<byte[]> rows(String topic) {
-    List<byte[]> keys = new ArrayList<>();
-    Map<String, Object> settings = world.config().client();
-    settings.put("fetch.max.wait.ms", "10");
-    try (KafkaConsumer<byte[], byte[]> consumer =
-        new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
-      List<TopicPartition> all = new ArrayList<>();
-      for (int i = 0; i < TallyWorld.PARTITIONS; i++) {
-        all.add(new TopicPartition(topic, i));
-      }
-      consumer.assign(all);
-      consumer.seekToBeginning(all);
-      Map<TopicPartition, Long> ends = consumer.endOffsets(all);
-      while (all.stream().anyMatch(p -> consumer.position(p) < ends.getOrDefault(p, 0L))) {
-        for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(100))) {
-          keys.add(record.key());
-        }
-      }
-    }
-    return keys;
   }
 
   @Test
@@ -309,19 +282,5 @@ class HostStateIT {
         .get()
         .stream()
         .anyMatch(t -> t.transactionalId().startsWith(application()));
-  }
-
-  private static void set(String topic, String setting, String value) throws Exception {
-    try (Admin admin = Admin.create(Map.of("bootstrap.servers", cluster.bootstrapServers()))) {
-      admin
-          .incrementalAlterConfigs(
-              Map.of(
-                  new ConfigResource(ConfigResource.Type.TOPIC, topic),
-                  List.of(
-                      new AlterConfigOp(
-                          new ConfigEntry(setting, value), AlterConfigOp.OpType.SET))))
-          .all()
-          .get();
-    }
   }
 }

@@ -30,22 +30,41 @@ final class LocalState {
   private static final Duration LONGEST = TOMBSTONES_KEPT.dividedBy(2);
   private static final Logger LOG = LoggerFactory.getLogger(LocalState.class);
 
-  private final Path tasks;
-  private final Path stamps;
+  private final Path home;
+  private final String applicationId;
+  private volatile Path directory;
+  private int fresh;
 
-  LocalState(Path stateDirectory, String applicationId) {
-    this.tasks = stateDirectory.resolve(applicationId);
-    this.stamps = stateDirectory.resolve(applicationId + ".read");
+  LocalState(Path home, String applicationId) {
+    this.home = home;
+    this.applicationId = applicationId;
+    this.directory = home;
   }
 
-  /** Called before Streams looks at the state. */
-  void wipeIfStale() {
+  /** Returns the directory for Streams. */
+  Path directory() {
+    return directory;
+  }
+
+  /**
+   * Goes on in an empty directory, because a store cannot be opened: a thread of this process that
+   * died badly may hold its lock as long as the process lives. Nothing is lost, it is restored.
+   */
+  void startAfresh() {
+    fresh++;
+    directory = home.resolve(applicationId + ".fresh-" + fresh);
+  }
+
+  /** Called before Streams looks at the state: removes what must not be read on from. */
+  void clean() {
+    Path tasks = home.resolve(applicationId);
+    removeFreshOnes();
     if (!Files.isDirectory(tasks)) {
       return;
     }
     try (Stream<Path> all = Files.list(tasks)) {
       for (Path task : all.filter(Files::isDirectory).toList()) {
-        if (isStale(stamps.resolve(task.getFileName()))) {
+        if (isStale(stamps(home).resolve(task.getFileName()))) {
           LOG.warn("Local state {} was last read to its end over {} ago: wiped", task, LONGEST);
           delete(task);
         }
@@ -57,9 +76,9 @@ final class LocalState {
 
   /** Notes that a task's state is at the end of its changelog now. */
   void stamp(String taskId) {
-    Path stamp = stamps.resolve(taskId);
+    Path stamp = stamps(directory).resolve(taskId);
     try {
-      Files.createDirectories(stamps);
+      Files.createDirectories(stamp.getParent());
       if (!Files.exists(stamp)) {
         Files.createFile(stamp);
       }
@@ -67,6 +86,25 @@ final class LocalState {
     } catch (IOException e) {
       // without it the state is restored from the start next time: slower, not wrong
       LOG.warn("Stamp {} was not written: {}", stamp, e.toString());
+    }
+  }
+
+  private Path stamps(Path within) {
+    return within.resolve(applicationId + ".read");
+  }
+
+  /** Directories of earlier processes. */
+  private void removeFreshOnes() {
+    if (!Files.isDirectory(home)) {
+      return;
+    }
+    try (Stream<Path> all = Files.list(home)) {
+      String prefix = applicationId + ".fresh-";
+      for (Path old : all.filter(p -> p.getFileName().toString().startsWith(prefix)).toList()) {
+        delete(old);
+      }
+    } catch (IOException e) {
+      LOG.warn("Old state in {} could not be removed: {}", home, e.toString());
     }
   }
 

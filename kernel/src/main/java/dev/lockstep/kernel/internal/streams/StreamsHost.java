@@ -30,6 +30,7 @@ import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.streams.CloseOptions;
 import org.apache.kafka.streams.KafkaStreams;
+import org.apache.kafka.streams.errors.ProcessorStateException;
 import org.apache.kafka.streams.errors.StreamsUncaughtExceptionHandler.StreamThreadExceptionResponse;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -85,7 +86,7 @@ public final class StreamsHost implements AutoCloseable {
       LocalState local = new LocalState(options.stateDirectory(), applicationId);
       parts = new HostParts(stopped, alarms, guard, ticker, local, options.twice());
       ignoreExtraPartitions(layout);
-      local.wipeIfStale();
+      local.clean();
       launch();
       ticker.start();
       startChores(layout, guard);
@@ -229,15 +230,20 @@ public final class StreamsHost implements AutoCloseable {
 
   private void launch() {
     HostParts shared = requireNonNull(parts);
-    Properties settings = StreamsSettings.of(options, applicationId);
+    Properties settings = StreamsSettings.of(options, applicationId, shared.local().directory());
     KafkaStreams created =
         new KafkaStreams(
             StreamsSettings.topology(machine, shared),
             settings,
             new HostClients(options, stopped, backoff));
     created.setUncaughtExceptionHandler(this::onUncaught);
+    try {
+      created.start();
+    } catch (RuntimeException e) {
+      created.close(CLOSE_TIMEOUT);
+      throw e;
+    }
     streams = created;
-    created.start();
   }
 
   private StreamThreadExceptionResponse onUncaught(Throwable thrown) {
@@ -317,10 +323,23 @@ public final class StreamsHost implements AutoCloseable {
     restarting.set(true);
     closeStreams();
     sleep(Math.min(LAST_RESTART_MS, FIRST_RESTART_MS << Math.min(restarts++, 10)));
-    if (!closed.get()) {
-      launch();
+    if (closed.get()) {
+      return;
     }
-    restarting.set(false);
+    try {
+      launch();
+      restarting.set(false);
+    } catch (ProcessorStateException e) {
+      LocalState local = requireNonNull(parts).local();
+      local.startAfresh();
+      LOG.warn(
+          "{}: local state cannot be opened ({}); it is restored into {}",
+          applicationId,
+          e.getMessage(),
+          local.directory());
+    } catch (RuntimeException e) {
+      LOG.warn("{}: a new start failed and is tried again", applicationId, e);
+    }
   }
 
   private void closeStreams() {

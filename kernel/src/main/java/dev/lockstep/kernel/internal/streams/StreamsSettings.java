@@ -2,6 +2,7 @@ package dev.lockstep.kernel.internal.streams;
 
 import dev.lockstep.kernel.HostOptions;
 import dev.lockstep.kernel.MachineSpec;
+import java.nio.file.Path;
 import java.util.Map;
 import java.util.Properties;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
@@ -40,7 +41,7 @@ final class StreamsSettings {
     return topology;
   }
 
-  static Properties of(HostOptions options, String applicationId) {
+  static Properties of(HostOptions options, String applicationId, Path stateDirectory) {
     HostOptions.Timeouts timeouts = options.timeouts();
     Properties settings = new Properties();
     settings.putAll(options.config().client());
@@ -51,7 +52,7 @@ final class StreamsSettings {
         Long.toString(options.commitInterval().toMillis()));
     settings.put(StreamsConfig.POLL_MS_CONFIG, "5");
     settings.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, Integer.toString(options.threads()));
-    settings.put(StreamsConfig.STATE_DIR_CONFIG, options.stateDirectory().toString());
+    settings.put(StreamsConfig.STATE_DIR_CONFIG, stateDirectory.toString());
     settings.put(
         StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, Long.toString(options.cacheBytes()));
     settings.put(StreamsConfig.REPLICATION_FACTOR_CONFIG, "-1");

@@ -28,7 +28,7 @@ class LocalStateTest {
   void keepsWhatWasReadToItsEndLately() {
     local.stamp("0_3");
 
-    local.wipeIfStale();
+    local.clean();
 
     assertThat(store).exists();
   }
@@ -41,22 +41,34 @@ class LocalStateTest {
     Files.setLastModifiedTime(
         stamp, FileTime.from(written.toInstant().minus(Duration.ofMinutes(61))));
 
-    local.wipeIfStale();
+    local.clean();
 
     assertThat(store).doesNotExist();
   }
 
   @Test
   void wipesWhatNobodyVouchesFor() {
-    local.wipeIfStale();
+    local.clean();
 
     assertThat(store).doesNotExist();
   }
 
   @Test
   void hasNothingToDoOnAFreshPlace() {
-    new LocalState(directory.resolve("elsewhere"), "app").wipeIfStale();
+    new LocalState(directory.resolve("elsewhere"), "app").clean();
 
     assertThat(store).exists();
+  }
+
+  @Test
+  void freshDirectoryHasStampsOfItsOwnAndIsRemovedByTheNextProcess() {
+    local.startAfresh();
+    local.stamp("0_3");
+
+    assertThat(local.directory()).isNotEqualTo(directory).exists();
+    new LocalState(directory, "app").clean();
+    assertThat(local.directory()).doesNotExist();
+    // nobody vouched for the store in the old place
+    assertThat(store).doesNotExist();
   }
 }
