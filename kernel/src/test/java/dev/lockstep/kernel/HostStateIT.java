@@ -11,6 +11,7 @@ import dev.lockstep.schema.Partitions;
 import dev.lockstep.testkit.kafka.BrokerProfile;
 import dev.lockstep.testkit.kafka.KafkaCluster;
 import dev.lockstep.testkit.process.ChildJvm;
+import dev.lockstep.testkit.process.Rounds;
 import java.io.RandomAccessFile;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -233,7 +234,7 @@ class HostStateIT {
   void transactionThatItsCoordinatorForgotIsEnded() throws Exception {
     try (TallyLoad load = load(45);
         Admin admin = Admin.create(Map.of("bootstrap.servers", cluster.bootstrapServers()))) {
-      for (int round = 0; round < 2; round++) {
+      for (int round = 0; round < Rounds.of(3, 30); round++) {
         ChildJvm owner = world.process("owner-" + round, "cache=0", "transaction=3");
         await()
             .atMost(LONG)

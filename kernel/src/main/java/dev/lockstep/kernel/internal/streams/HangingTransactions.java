@@ -1,5 +1,7 @@
 package dev.lockstep.kernel.internal.streams;
 
+import static java.util.Objects.requireNonNull;
+
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -9,6 +11,7 @@ import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.AbortTransactionSpec;
 import org.apache.kafka.clients.admin.Admin;
@@ -17,12 +20,14 @@ import org.apache.kafka.clients.admin.ProducerState;
 import org.apache.kafka.clients.admin.TransactionDescription;
 import org.apache.kafka.clients.admin.TransactionListing;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.internals.Topic;
+import org.apache.kafka.common.utils.Utils;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Ends transactions in the own changelog that their coordinator has forgotten: a restore would wait
- * for their end for ever.
+ * Ends own transactions that their coordinator has forgotten, in the changelog and in the group's
+ * offsets: a restore, or the fetch of an offset, would wait for their end for ever.
  *
  * <p>Kafka 4.3.1 makes such a transaction when its coordinator ends it while the partition has no
  * leader, as in the first second of a restarted broker: the coordinator takes the partition for
@@ -43,6 +48,7 @@ final class HangingTransactions {
 
   private final Admin admin;
   private final String applicationId;
+  private final Pattern ids;
   private final List<TopicPartition> changelog;
   private final Alarms alarms;
   private Set<Open> seenBefore = Set.of();
@@ -51,6 +57,7 @@ final class HangingTransactions {
     this.admin = admin;
     this.applicationId = applicationId;
     this.alarms = alarms;
+    this.ids = Pattern.compile("^" + Pattern.quote(applicationId) + "-[0-9a-f-]{36}-\\d+$");
     this.changelog = new ArrayList<>();
     for (int i = 0; i < partitions; i++) {
       changelog.add(new TopicPartition(applicationId + "-state-changelog", i));
@@ -93,7 +100,7 @@ final class HangingTransactions {
 
   private List<Open> open() throws InterruptedException, ExecutionException, TimeoutException {
     Map<TopicPartition, PartitionProducerState> states =
-        admin.describeProducers(changelog).all().get(TIMEOUT_SECONDS, TimeUnit.SECONDS);
+        admin.describeProducers(watched()).all().get(TIMEOUT_SECONDS, TimeUnit.SECONDS);
     List<Open> open = new ArrayList<>();
     states.forEach(
         (partition, state) -> {
@@ -111,17 +118,37 @@ final class HangingTransactions {
     return open;
   }
 
+  /** The changelog, and the partition that keeps the group's offsets, found as brokers find it. */
+  private List<TopicPartition> watched()
+      throws InterruptedException, ExecutionException, TimeoutException {
+    int count =
+        requireNonNull(
+                admin
+                    .describeTopics(List.of(Topic.GROUP_METADATA_TOPIC_NAME))
+                    .allTopicNames()
+                    .get(TIMEOUT_SECONDS, TimeUnit.SECONDS)
+                    .get(Topic.GROUP_METADATA_TOPIC_NAME))
+            .partitions()
+            .size();
+    List<TopicPartition> all = new ArrayList<>(changelog);
+    all.add(
+        new TopicPartition(
+            Topic.GROUP_METADATA_TOPIC_NAME, Utils.abs(applicationId.hashCode()) % count));
+    return all;
+  }
+
   private Map<Long, TransactionDescription> coordinators(List<Open> open)
       throws InterruptedException, ExecutionException, TimeoutException {
     Set<Long> producers = open.stream().map(Open::producerId).collect(Collectors.toSet());
-    List<String> ids =
+    List<String> own =
         admin.listTransactions().all().get(TIMEOUT_SECONDS, TimeUnit.SECONDS).stream()
             .filter(listing -> producers.contains(listing.producerId()))
             .map(TransactionListing::transactionalId)
+            .filter(id -> ids.matcher(id).matches())
             .toList();
     Map<Long, TransactionDescription> byProducer = new HashMap<>();
     admin
-        .describeTransactions(ids)
+        .describeTransactions(own)
         .all()
         .get(TIMEOUT_SECONDS, TimeUnit.SECONDS)
         .values()
@@ -146,7 +173,7 @@ final class HangingTransactions {
     } catch (ExecutionException e) {
       alarms.raise(
           subject,
-          "%s: %s is forgotten by its coordinator and holds up the restore; it could not be ended (%s): allow Alter on the cluster, or run kafka-transactions abort"
+          "%s: %s is forgotten by its coordinator and holds up this host; it could not be ended (%s): allow Alter on the cluster, or run kafka-transactions abort"
               .formatted(applicationId, open, e.getCause()));
     }
   }
