@@ -62,4 +62,15 @@ public interface Store {
    * @return rows in ascending order
    */
   List<Row> scan(byte[] prefix, int limit);
+
+  /**
+   * Reads the first rows of a range. What lies between the bounds costs nothing when it is empty,
+   * so bounds may come from an input.
+   *
+   * @param from smallest key
+   * @param to first key behind the range; at or below {@code from} the range is empty
+   * @param limit most rows to return, at least 1
+   * @return rows in ascending order
+   */
+  List<Row> range(byte[] from, byte[] to, int limit);
 }

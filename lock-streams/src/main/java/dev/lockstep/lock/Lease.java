@@ -66,9 +66,10 @@ public interface Lease extends AutoCloseable {
   }
 
   /**
-   * Calls back at each change of state, on a thread of the client.
+   * Calls back at each change of state, in order, on a thread that does nothing else; may block. A
+   * lease that is not SAFE any more when this is called is told at once.
    *
-   * @param listener must be quick
+   * @param listener what it throws is logged
    */
   void onChange(Consumer<State> listener);
 

@@ -112,8 +112,9 @@ public final class LockClient implements AutoCloseable {
      * Acquires without blocking the caller.
      *
      * @param wait longest wait, elapsed log time
-     * @return completes with the lease or as {@link #acquire} throws; cancelling it gives up the
-     *     place in the queue
+     * @return completes with the lease or as {@link #acquire} throws, on a thread of its own where
+     *     what hangs on it may block; cancelling it, or ending it by a time-out, gives up the place
+     *     in the queue and what was granted so far
      */
     public CompletableFuture<Lease> acquireAsync(Duration wait) {
       return core.acquire(keys, wait);

@@ -5,6 +5,7 @@ import dev.lockstep.schema.lock.AcquireReply;
 import dev.lockstep.schema.lock.Cancel;
 import dev.lockstep.schema.lock.CloseSession;
 import dev.lockstep.schema.lock.ForceRelease;
+import dev.lockstep.schema.lock.ForceReleased;
 import dev.lockstep.schema.lock.Granted;
 import dev.lockstep.schema.lock.KeepAlive;
 import dev.lockstep.schema.lock.Release;
@@ -38,6 +39,7 @@ public final class LockSchemas {
           ReleaseReply.class,
           SessionOk.class,
           SessionExpired.class,
+          ForceReleased.class,
           Granted.class,
           Released.class);
 

@@ -44,7 +44,17 @@ final class Overlay implements Store {
   @Override
   public List<Row> scan(byte[] prefix, int limit) {
     byte[] from = Keys.ofMachine(prefix);
-    byte[] to = Keys.after(from);
+    return between(from, Keys.after(from), limit);
+  }
+
+  @Override
+  public List<Row> range(byte[] from, byte[] to, int limit) {
+    return Arrays.compareUnsigned(from, to) < 0
+        ? between(Keys.ofMachine(from), Keys.ofMachine(to), limit)
+        : List.of();
+  }
+
+  private List<Row> between(byte[] from, byte[] to, int limit) {
     Iterator<Map.Entry<byte[], Optional<byte[]>>> own =
         writes.subMap(from, true, to, false).entrySet().iterator();
     List<Row> found = new ArrayList<>();

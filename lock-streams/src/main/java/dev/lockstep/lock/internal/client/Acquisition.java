@@ -4,14 +4,13 @@ import dev.lockstep.lock.Lease;
 import dev.lockstep.lock.LockDeniedException;
 import dev.lockstep.lock.LockException;
 import dev.lockstep.lock.LockTimeoutException;
-import dev.lockstep.schema.lock.AcquireOutcome;
+import dev.lockstep.lock.internal.client.PartitionSession.Ticket;
 import dev.lockstep.schema.lock.AcquireReply;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.SortedMap;
-import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
@@ -19,17 +18,22 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * One call of acquire: its keys, partition by partition in ascending order, so that there is no
- * cycle of waiting.
+ * cycle of waiting. Guarded by its own monitor.
  *
  * <p>A session that ends meanwhile takes the place in the queue with it, and what was granted so
  * far on its partition. The call then begins again with what is left of its wait; the caller sees
- * neither. Its state is changed by one thread at a time: the caller's first, then the one that
- * hears replies.
+ * neither.
+ *
+ * <p>However the caller's future ends but by the lease (cancelled, timed out by its user, denied,
+ * client closed), the place in the queue and everything granted so far are given back at once.
  */
 final class Acquisition {
 
   /** How long the service may be silent beyond the wait that was asked for. */
   static final Duration GRACE = Duration.ofSeconds(30);
+
+  /** The Acquire that is waited for. */
+  private record Current(PartitionSession session, Ticket ticket, List<String> keys) {}
 
   private final ClientCore core;
   private final List<Map.Entry<Integer, List<String>>> parts;
@@ -38,6 +42,9 @@ final class Acquisition {
   private final long deadline;
   private final CompletableFuture<Lease> lease = new CompletableFuture<>();
   private List<Granted> granted = new ArrayList<>();
+  private @Nullable Current current;
+  private @Nullable Future<?> alarm;
+  private boolean over;
 
   Acquisition(ClientCore core, SortedMap<Integer, List<String>> parts, Duration wait) {
     this.core = core;
@@ -48,69 +55,125 @@ final class Acquisition {
   }
 
   CompletableFuture<Lease> start() {
-    Future<?> alarm = core.in(wait.plus(GRACE), this::noAnswer);
-    var unused = lease.whenComplete((result, error) -> alarm.cancel(false));
-    next(0);
+    var unused =
+        lease.whenComplete(
+            (result, error) -> {
+              if (error != null) {
+                finish(() -> {});
+              }
+            });
+    synchronized (this) {
+      alarm = core.in(wait.plus(GRACE), this::noAnswer);
+      next(0);
+    }
     return lease;
+  }
+
+  /** Ends the call with an error; nothing when it has ended. */
+  void fail(Throwable error) {
+    finish(() -> lease.completeExceptionally(error));
+  }
+
+  private synchronized void finish(Runnable completion) {
+    if (over) {
+      return;
+    }
+    over = true;
+    if (alarm != null) {
+      alarm.cancel(false);
+    }
+    Current asked = current;
+    current = null;
+    if (asked != null) {
+      // a grant that crosses it is freed by it
+      core.sendCancel(asked.session(), asked.ticket(), asked.keys());
+    }
+    releaseAll();
+    core.ended(this);
+    core.callbacks().run(completion);
+  }
+
+  private synchronized void begin() {
+    if (!over) {
+      next(0);
+    }
   }
 
   private void next(int index) {
     if (index == parts.size()) {
       if (granted.stream().anyMatch(grant -> grant.state() == Lease.State.LOST)) {
         beginAgain("a session ended before all keys were granted");
-        return;
-      }
-      GrantedLease done = new GrantedLease(core, granted);
-      if (!lease.complete(done)) {
-        done.close();
+      } else {
+        hand();
       }
       return;
     }
-    Map.Entry<Integer, List<String>> part = parts.get(index);
-    PartitionSession session = core.session(part.getKey());
-    PendingAcquire pending = new PendingAcquire(part.getValue(), new CompletableFuture<>());
-    String owner;
-    long number;
-    synchronized (session) {
-      // owner and number belong together: a session may end in between
-      owner = session.owner();
-      number = session.open(pending);
-      core.sendAcquire(session, owner, number, part.getValue(), leftMillis());
+    List<String> wanted = parts.get(index).getValue();
+    PartitionSession session = core.session(parts.get(index).getKey());
+    PendingAcquire pending =
+        new PendingAcquire(wanted, System.nanoTime(), new CompletableFuture<>());
+    Ticket ticket;
+    synchronized (session.sending()) {
+      ticket = session.open(pending);
+      current = new Current(session, ticket, wanted);
+      core.sendAcquire(session, ticket, wanted, leftMillis());
     }
-    lease.whenComplete((result, error) -> giveUp(session, owner, number, pending, error));
-    pending
-        .answer()
-        .whenComplete(
-            (reply, error) -> {
-              if (error == null && reply.getOutcome() == AcquireOutcome.GRANTED) {
-                take(new Granted(session, owner, number, reply.getToken(), part.getValue()), index);
-              } else if (error instanceof SessionEndedException
-                  || (error == null && reply.getOutcome() == AcquireOutcome.SESSION_EXPIRED)) {
-                beginAgain("the session ended");
-              } else {
-                fail(error != null ? error : failure(reply));
-              }
-            });
+    var unused =
+        pending
+            .answer()
+            .whenComplete((reply, error) -> answered(session, ticket, index, reply, error));
   }
 
-  private void take(Granted grant, int index) {
-    grant.session().hold(grant.number(), grant);
-    granted.add(grant);
-    if (lease.isDone()) {
-      releaseAll();
-    } else {
-      next(index + 1);
+  private synchronized void answered(
+      PartitionSession session,
+      Ticket ticket,
+      int index,
+      @Nullable AcquireReply reply,
+      @Nullable Throwable error) {
+    if (over) {
+      return;
     }
+    current = null;
+    if (reply == null) {
+      if (error instanceof SessionEndedException) {
+        beginAgain("the session ended");
+      } else {
+        fail(error == null ? new IllegalStateException("No answer and no error") : error);
+      }
+      return;
+    }
+    switch (reply.getOutcome()) {
+      case GRANTED -> {
+        List<String> got = parts.get(index).getValue();
+        Granted grant = new Granted(session, ticket, reply.getToken(), got, core.callbacks());
+        if (session.hold(grant)) {
+          granted.add(grant);
+          next(index + 1);
+        } else {
+          beginAgain("the session ended");
+        }
+      }
+      case SESSION_EXPIRED -> beginAgain("the session ended");
+      default -> fail(failure(reply));
+    }
+  }
+
+  private void hand() {
+    GrantedLease done = new GrantedLease(core, granted);
+    granted = new ArrayList<>();
+    finish(
+        () -> {
+          if (!lease.complete(done)) {
+            done.close();
+          }
+        });
   }
 
   private void beginAgain(String why) {
     releaseAll();
-    if (lease.isDone()) {
-      return;
-    }
     if (wait.isZero() || System.nanoTime() < deadline) {
       // a try that does not wait has not been decided either
-      var unused = core.in(Duration.ofMillis(1), () -> next(0));
+      var unused = core.in(Duration.ofMillis(1), this::begin);
     } else {
       fail(
           new LockTimeoutException(
@@ -118,28 +181,11 @@ final class Acquisition {
     }
   }
 
-  private void giveUp(
-      PartitionSession session,
-      String owner,
-      long number,
-      PendingAcquire pending,
-      @Nullable Throwable error) {
-    boolean given = error instanceof CancellationException || error instanceof NoAnswerException;
-    if (given && !pending.answer().isDone()) {
-      core.sendCancel(session, owner, number, pending.keys());
-    }
-  }
-
   private void noAnswer() {
-    lease.completeExceptionally(
-        new NoAnswerException(
+    fail(
+        new LockException(
             "Locks on %s: the lock service has not answered within %s; does it run? (%s)"
                 .formatted(keys, wait.plus(GRACE), core.fault())));
-  }
-
-  private void fail(Throwable error) {
-    releaseAll();
-    lease.completeExceptionally(error);
   }
 
   private void releaseAll() {
@@ -155,13 +201,16 @@ final class Acquisition {
   }
 
   private LockException failure(AcquireReply reply) {
+    String named = "Locks on " + keys;
     return switch (reply.getOutcome()) {
       case TIMED_OUT ->
           new LockTimeoutException(
-              "Locks on %s were not granted within %s: %s"
-                  .formatted(keys, wait, reply.getReason()));
-      case DENIED -> new LockDeniedException("Locks on %s: %s".formatted(keys, reply.getReason()));
-      default -> new LockException("Locks on %s: %s".formatted(keys, reply.getReason()));
+              "%s were not granted within %s: %s".formatted(named, wait, reply.getReason()));
+      case DENIED -> new LockDeniedException(named + ": " + reply.getReason());
+      default ->
+          new LockException(
+              "%s: the request was ended as %s: %s"
+                  .formatted(named, reply.getOutcome(), reply.getReason()));
     };
   }
 
@@ -170,15 +219,6 @@ final class Acquisition {
     private static final long serialVersionUID = 1L;
 
     SessionEndedException(String message) {
-      super(message);
-    }
-  }
-
-  /** Nobody answers. */
-  private static final class NoAnswerException extends LockException {
-    private static final long serialVersionUID = 1L;
-
-    NoAnswerException(String message) {
       super(message);
     }
   }

@@ -4,10 +4,10 @@ import dev.lockstep.kernel.TopicAdmin;
 import dev.lockstep.lock.Lease;
 import dev.lockstep.lock.LockClientOptions;
 import dev.lockstep.lock.LockException;
+import dev.lockstep.lock.internal.client.CommandSender.Outgoing;
+import dev.lockstep.lock.internal.client.PartitionSession.Ticket;
 import dev.lockstep.schema.LockSchemas;
 import dev.lockstep.schema.Partitions;
-import dev.lockstep.schema.SchemaException;
-import dev.lockstep.schema.SingleObjectCodec;
 import dev.lockstep.schema.kernel.Destination;
 import dev.lockstep.schema.kernel.Layout;
 import dev.lockstep.schema.lock.Acquire;
@@ -15,17 +15,18 @@ import dev.lockstep.schema.lock.AcquireOutcome;
 import dev.lockstep.schema.lock.AcquireReply;
 import dev.lockstep.schema.lock.Cancel;
 import dev.lockstep.schema.lock.CloseSession;
+import dev.lockstep.schema.lock.ForceReleased;
 import dev.lockstep.schema.lock.KeepAlive;
 import dev.lockstep.schema.lock.Release;
 import dev.lockstep.schema.lock.ReleaseReply;
 import dev.lockstep.schema.lock.ReplyTo;
 import dev.lockstep.schema.lock.SessionExpired;
 import dev.lockstep.schema.lock.SessionOk;
-import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
@@ -34,81 +35,50 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
-import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
-import java.util.function.Consumer;
-import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.kafka.clients.consumer.KafkaConsumer;
-import org.apache.kafka.clients.producer.KafkaProducer;
-import org.apache.kafka.clients.producer.ProducerRecord;
-import org.apache.kafka.common.KafkaException;
-import org.apache.kafka.common.TopicPartition;
-import org.apache.kafka.common.errors.WakeupException;
-import org.apache.kafka.common.serialization.ByteArrayDeserializer;
-import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Sends commands, hears replies, keeps sessions alive. Thread-safe. */
+/**
+ * Sends commands, hears replies, keeps sessions alive. Thread-safe.
+ *
+ * <p>Order of monitors: an {@link Acquisition}, then the sending of a session, then the session. No
+ * code of the user runs under any of them ({@link Callbacks}).
+ */
 public final class ClientCore implements AutoCloseable {
 
   private static final Logger LOG = LoggerFactory.getLogger(ClientCore.class);
   private static final long LOOK_MS = 20;
-  private static final long RESEND_MS = 200;
 
   private final LockClientOptions options;
   private final String client = UUID.randomUUID().toString();
-  private final String commands;
   private final Layout layout;
   private final ReplyTo replyTo;
-  private final SingleObjectCodec codec = new SingleObjectCodec(LockSchemas.CATALOG);
   private final Map<Integer, PartitionSession> sessions = new ConcurrentHashMap<>();
   private final Map<String, CompletableFuture<Boolean>> releases = new ConcurrentHashMap<>();
-  private final KafkaProducer<byte[], byte[]> producer;
-  private final KafkaConsumer<byte[], byte[]> consumer;
-  private final Thread listener;
-  private final ScheduledExecutorService timer;
+  private final Set<Acquisition> acquisitions = ConcurrentHashMap.newKeySet();
+  private final Callbacks callbacks = new Callbacks();
+  private final ScheduledExecutorService timer = scheduler("lock-client-timer");
 
   /** Of its own: a send may block for a while, and a lease must not look safe meanwhile. */
-  private final ScheduledExecutorService watch;
+  private final ScheduledExecutorService watch = scheduler("lock-client-watch");
 
+  private final CommandSender sender;
+  private final ReplyReader reader;
   private volatile boolean closing;
-  private volatile @Nullable String fault;
 
   public ClientCore(LockClientOptions options) {
     this.options = options;
-    this.commands = options.config().named(LockSchemas.COMMANDS);
     String replies = options.config().named(LockSchemas.REPLIES);
     this.layout = layout(options);
-    int partition = Partitions.of(client, count(layout, replies));
-    this.replyTo = new ReplyTo(replies, partition, client);
-    Map<String, Object> settings = options.config().client();
-    settings.put("acks", "all");
-    settings.put("linger.ms", "0");
-    settings.put("delivery.timeout.ms", "10000");
-    settings.put("request.timeout.ms", "4000");
-    this.producer =
-        new KafkaProducer<>(settings, new ByteArraySerializer(), new ByteArraySerializer());
-    Map<String, Object> reading = options.config().client();
-    reading.put("enable.auto.commit", "false");
-    reading.put("auto.offset.reset", "latest");
-    this.consumer =
-        new KafkaConsumer<>(reading, new ByteArrayDeserializer(), new ByteArrayDeserializer());
-    TopicPartition own = new TopicPartition(replies, partition);
-    consumer.assign(List.of(own));
-    consumer.seekToEnd(List.of(own));
-    // lazy otherwise: a reply between here and the first poll would be missed
-    consumer.position(own);
-    this.listener = new Thread(this::listen, "lock-client-replies");
-    listener.setDaemon(true);
-    listener.start();
-    this.timer = scheduler("lock-client-timer");
-    this.watch = scheduler("lock-client-watch");
-    long beat = Math.max(200, options.ttl().toMillis() / 4);
-    var unused = repeat(timer, beat, this::beat);
-    unused = repeat(watch, LOOK_MS, this::look);
+    this.replyTo = new ReplyTo(replies, Partitions.of(client, count(layout, replies)), client);
+    this.sender = new CommandSender(options, this::in);
+    this.reader = new ReplyReader(options, replyTo, this::heard);
+    reader.start();
+    repeat(timer, Math.max(200, options.ttl().toMillis() / 4), this::beat);
+    repeat(watch, LOOK_MS, this::look);
   }
 
   private static ScheduledExecutorService scheduler(String name) {
@@ -126,19 +96,19 @@ public final class ClientCore implements AutoCloseable {
   }
 
   /** A scheduler drops a task that throws: beats and looks must go on whatever happens. */
-  private static ScheduledFuture<?> repeat(
-      ScheduledExecutorService scheduler, long millis, Runnable task) {
-    return scheduler.scheduleAtFixedRate(
-        () -> {
-          try {
-            task.run();
-          } catch (RuntimeException e) {
-            LOG.error("Lock client: a chore failed and goes on", e);
-          }
-        },
-        millis,
-        millis,
-        TimeUnit.MILLISECONDS);
+  private static void repeat(ScheduledExecutorService scheduler, long millis, Runnable task) {
+    var unused =
+        scheduler.scheduleAtFixedRate(
+            () -> {
+              try {
+                task.run();
+              } catch (Throwable e) {
+                LOG.error("Lock client: a chore failed and goes on", e);
+              }
+            },
+            millis,
+            millis,
+            TimeUnit.MILLISECONDS);
   }
 
   /** Acquires keys, partition by partition in ascending order: no cycle of waiting. */
@@ -149,32 +119,62 @@ public final class ClientCore implements AutoCloseable {
           .computeIfAbsent(Partitions.of(key, layout.getPartitions()), p -> new ArrayList<>())
           .add(key);
     }
-    return new Acquisition(this, parts, wait).start();
+    Acquisition acquisition = new Acquisition(this, parts, wait);
+    acquisitions.add(acquisition);
+    CompletableFuture<Lease> lease = acquisition.start();
+    if (closing) {
+      // close() may have gone through the set before this one was in it
+      acquisition.fail(closed());
+    }
+    return lease;
   }
 
-  void sendAcquire(
-      PartitionSession session, String owner, long number, List<String> keys, long waitMillis) {
-    long sentAt = System.nanoTime();
-    send(
-        session,
-        keys.get(0),
+  private static void nothing() {}
+
+  void ended(Acquisition acquisition) {
+    acquisitions.remove(acquisition);
+  }
+
+  Callbacks callbacks() {
+    return callbacks;
+  }
+
+  void sendAcquire(PartitionSession session, Ticket ticket, List<String> keys, long waitMillis) {
+    Acquire acquire =
         new Acquire(
-            owner,
-            number,
-            session.lowestUnanswered(),
+            ticket.owner(),
+            ticket.number(),
+            ticket.lowestUnanswered(),
             options.ttl().toMillis(),
             keys,
             waitMillis,
-            replyTo),
-        nothing -> session.appended(sentAt));
+            replyTo);
+    sender.send(
+        new Outgoing(
+            session,
+            ticket.owner(),
+            keys.get(0),
+            acquire,
+            ClientCore::nothing,
+            ClientCore::nothing));
   }
 
-  void sendCancel(PartitionSession session, String owner, long number, List<String> keys) {
-    send(
-        session,
-        keys.get(0),
-        new Cancel(owner, session.numberOnly(), session.lowestUnanswered(), number),
-        nothing -> {});
+  void sendCancel(PartitionSession session, Ticket asked, List<String> keys) {
+    synchronized (session.sending()) {
+      Ticket ticket = session.next(asked.owner());
+      if (ticket != null) {
+        Cancel cancel =
+            new Cancel(ticket.owner(), ticket.number(), ticket.lowestUnanswered(), asked.number());
+        sender.send(
+            new Outgoing(
+                session,
+                ticket.owner(),
+                keys.get(0),
+                cancel,
+                ClientCore::nothing,
+                ClientCore::nothing));
+      }
+    }
   }
 
   /** Runs something later, on the thread of the timer. */
@@ -205,154 +205,123 @@ public final class ClientCore implements AutoCloseable {
 
   CompletableFuture<Boolean> release(Granted grant) {
     PartitionSession session = grant.session();
-    session.drop(grant.number());
     CompletableFuture<Boolean> done = new CompletableFuture<>();
-    if (closing || !session.owner().equals(grant.owner())) {
-      done.complete(false);
-      return done;
+    synchronized (session.sending()) {
+      Ticket ticket =
+          session.drop(grant.owner(), grant.number()) == null ? null : session.next(grant.owner());
+      if (closing || ticket == null) {
+        done.complete(false);
+        return done;
+      }
+      String id = id(ticket.owner(), ticket.number());
+      releases.put(id, done);
+      sender.send(
+          new Outgoing(
+              session,
+              ticket.owner(),
+              grant.keys().get(0),
+              release(grant, ticket),
+              ClientCore::nothing,
+              () -> released(id, false)));
     }
-    long number = session.numberOnly();
-    releases.put(grant.owner() + "#" + number, done);
-    send(
-        session,
-        grant.keys().get(0),
-        new Release(
-            grant.owner(),
-            number,
-            session.lowestUnanswered(),
-            grant.number(),
-            grant.token(),
-            replyTo),
-        nothing -> {});
     return done;
+  }
+
+  private Release release(Granted grant, Ticket ticket) {
+    return new Release(
+        ticket.owner(),
+        ticket.number(),
+        ticket.lowestUnanswered(),
+        grant.number(),
+        grant.token(),
+        replyTo);
   }
 
   /** Returns what is being waited out. */
   public @Nullable String fault() {
-    return fault;
+    String sending = sender.fault();
+    return sending != null ? sending : reader.fault();
   }
 
   @Override
   public void close() {
     closing = true;
+    sender.stop();
+    List.copyOf(acquisitions).forEach(acquisition -> acquisition.fail(closed()));
     for (PartitionSession session : sessions.values()) {
-      String owner = session.owner();
       PartitionSession.Ended ended = session.end();
-      ended
-          .pending()
-          .forEach(p -> p.answer().completeExceptionally(new LockException("Client was closed")));
-      var unused =
-          producer.send(
-              new ProducerRecord<>(
-                  commands,
-                  session.partition(),
-                  owner.getBytes(StandardCharsets.UTF_8),
-                  codec.encode(new CloseSession(owner))));
+      ended.held().forEach(grant -> grant.changed(Lease.State.LOST));
+      sender.sendLast(session, ended.owner(), new CloseSession(ended.owner()));
     }
     timer.shutdownNow();
     watch.shutdownNow();
-    consumer.wakeup();
-    try {
-      listener.join(5_000);
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-    }
-    producer.close(Duration.ofSeconds(5));
-    releases.values().forEach(f -> f.complete(false));
+    reader.close();
+    sender.close();
+    List.copyOf(releases.keySet()).forEach(id -> released(id, false));
+    callbacks.close();
   }
 
-  private void send(
-      PartitionSession session, String key, Object command, Consumer<Boolean> onAppended) {
-    if (closing) {
-      return;
-    }
-    var unused =
-        producer.send(
-            new ProducerRecord<>(
-                commands,
-                session.partition(),
-                key.getBytes(StandardCharsets.UTF_8),
-                codec.encode(command)),
-            (metadata, error) -> {
-              if (error == null) {
-                fault = null;
-                onAppended.accept(true);
-              } else if (!closing) {
-                fault = "Commands cannot be appended to '%s': %s".formatted(commands, error);
-                LOG.warn("Lock command was not appended, sent again: {}", error.toString());
-                timer.schedule(
-                    () -> send(session, key, command, onAppended),
-                    RESEND_MS,
-                    TimeUnit.MILLISECONDS);
-              }
-            });
+  private static LockException closed() {
+    return new LockException("Lock client was closed");
   }
 
-  private void listen() {
-    try (consumer) {
-      while (!closing) {
-        try {
-          for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(500))) {
-            if (client.equals(new String(record.key(), StandardCharsets.UTF_8))) {
-              heard(record);
-            }
-          }
-        } catch (WakeupException e) {
-          return;
-        } catch (KafkaException e) {
-          fault = "Replies cannot be read from '%s': %s".formatted(replyTo.getTopic(), e);
-          LOG.warn("{}", fault);
-        }
-      }
-    }
+  private static String id(String owner, long number) {
+    return owner + "#" + number;
   }
 
-  private void heard(ConsumerRecord<byte[], byte[]> record) {
-    Object reply;
-    try {
-      reply = codec.decode(record.value());
-    } catch (SchemaException e) {
-      LOG.warn("Lock reply at {} is skipped: {}", record.offset(), e.getMessage());
-      return;
-    }
+  private void heard(Object reply) {
     if (reply instanceof AcquireReply acquired) {
       acquired(acquired);
     } else if (reply instanceof ReleaseReply released) {
-      CompletableFuture<Boolean> waiting =
-          releases.remove(released.getOwner() + "#" + released.getNumber());
-      if (waiting != null) {
-        waiting.complete(released.getReleased());
-      }
+      released(id(released.getOwner(), released.getNumber()), released.getReleased());
     } else if (reply instanceof SessionOk ok) {
       PartitionSession session = sessions.get(ok.getPartition());
-      if (session != null
-          && session.owner().equals(ok.getSession())
-          && session.confirmed(ok.getBeat())) {
-        session.grants().forEach(grant -> grant.changed(Lease.State.SAFE));
+      if (session != null && session.beatAnswered(ok.getSession(), ok.getBeat())) {
+        safeAgain(session);
       }
     } else if (reply instanceof SessionExpired expired) {
-      PartitionSession session = sessions.get(expired.getPartition());
-      if (session != null && session.owner().equals(expired.getSession())) {
-        expire(session);
-      }
+      expire(sessions.get(expired.getPartition()), expired.getSession());
+    } else if (reply instanceof ForceReleased forced) {
+      forced(sessions.get(forced.getPartition()), forced);
     }
   }
 
   private void acquired(AcquireReply reply) {
     PartitionSession session = sessions.get(reply.getPartition());
-    if (session == null || !session.owner().equals(reply.getOwner())) {
+    if (session == null) {
       return;
     }
-    PendingAcquire pending = session.answered(reply.getNumber());
+    PendingAcquire pending = session.answered(reply.getOwner(), reply.getNumber());
     if (pending != null) {
+      // a denied one is no sign of life: the service has not looked at the session
+      boolean prolonged =
+          reply.getOutcome() != AcquireOutcome.DENIED
+              && reply.getOutcome() != AcquireOutcome.SESSION_EXPIRED;
+      if (prolonged && session.prolongedBy(reply.getOwner(), pending.sentAt())) {
+        safeAgain(session);
+      }
       pending.answer().complete(reply);
     }
     if (reply.getOutcome() == AcquireOutcome.SESSION_EXPIRED) {
-      expire(session);
+      expire(session, reply.getOwner());
     }
   }
 
-  private void expire(PartitionSession session) {
+  private void released(String id, boolean wasHeld) {
+    CompletableFuture<Boolean> waiting = releases.remove(id);
+    if (waiting != null) {
+      callbacks.run(() -> waiting.complete(wasHeld));
+    }
+  }
+
+  private static void safeAgain(PartitionSession session) {
+    session.grants().forEach(grant -> grant.changed(Lease.State.SAFE));
+  }
+
+  private static void expire(@Nullable PartitionSession session, String owner) {
+    if (session == null || !session.owner().equals(owner)) {
+      return;
+    }
     PartitionSession.Ended ended = session.end();
     ended.held().forEach(grant -> grant.changed(Lease.State.LOST));
     ended
@@ -365,16 +334,33 @@ public final class ClientCore implements AutoCloseable {
                             "Session ended while waiting for " + p.keys())));
   }
 
+  /** One key is gone, so the lease is: the keys that were granted with it are given back. */
+  private void forced(@Nullable PartitionSession session, ForceReleased forced) {
+    if (session == null) {
+      return;
+    }
+    for (Granted grant : session.grants()) {
+      if (grant.owner().equals(forced.getOwner()) && grant.number() == forced.getNumber()) {
+        LOG.warn("Lock on '{}' was taken away by {}", forced.getKey(), forced.getBy());
+        var unused = release(grant);
+        grant.changed(Lease.State.LOST);
+      }
+    }
+  }
+
   private void beat() {
     for (PartitionSession session : sessions.values()) {
       if (session.isInUse()) {
-        synchronized (session) {
-          long beat = session.nextBeat();
-          send(
-              session,
-              client,
-              new KeepAlive(session.owner(), beat, replyTo),
-              nothing -> session.beatAppended(beat));
+        synchronized (session.sending()) {
+          Ticket beat = session.nextBeat();
+          sender.send(
+              new Outgoing(
+                  session,
+                  beat.owner(),
+                  client,
+                  new KeepAlive(beat.owner(), beat.number(), replyTo),
+                  () -> session.beatAppended(beat.number()),
+                  ClientCore::nothing));
         }
       }
     }
@@ -391,7 +377,9 @@ public final class ClientCore implements AutoCloseable {
   PartitionSession session(int partition) {
     return sessions.computeIfAbsent(
         partition,
-        p -> new PartitionSession(client, p, options.ttl().toMillis(), layout.getTickMillis()));
+        p ->
+            new PartitionSession(
+                client, p, options.ttl().toMillis(), layout.getTickMillis(), System::nanoTime));
   }
 
   private static Layout layout(LockClientOptions options) {
@@ -400,7 +388,7 @@ public final class ClientCore implements AutoCloseable {
       Layout found = admin.layouts().get(topic);
       if (found == null) {
         throw new LockException(
-            "Topic '" + topic + "' has no Layout yet: create it with the topics command");
+            "Topic '" + topic + "' has no Layout yet: create it with TopicAdmin.create(plan)");
       }
       if (options.ttl().toMillis() < 10L * found.getTickMillis()) {
         throw new LockException(

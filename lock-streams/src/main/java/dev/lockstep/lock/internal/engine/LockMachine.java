@@ -44,6 +44,9 @@ public final class LockMachine implements Machine {
 
   private static final int NAME_LIMIT = 256;
 
+  /** Whole numbers up to here are exact in every language, JavaScript included. */
+  private static final long NUMBER_LIMIT = (1L << 53) - 1;
+
   @Override
   public void apply(Turn turn) throws RejectedInputException {
     LockTurn locks = new LockTurn(turn);
@@ -150,8 +153,7 @@ public final class LockMachine implements Machine {
   private static LockSessionState prolong(
       LockTurn locks, String name, LockSessionState session, long lowestUnanswered) {
     long lowest = Math.max(session.getLowestUnanswered(), lowestUnanswered);
-    for (long number = session.getLowestUnanswered(); number < lowest; number++) {
-      RequestId id = new RequestId(name, number);
+    for (RequestId id : locks.rows().requestsOf(name, session.getLowestUnanswered(), lowest)) {
       LockRequestState request = locks.rows().request(id);
       if (request != null && request.getOutcome() != null && !LockTurn.isHolding(request)) {
         locks.rows().deleteRequest(id);
@@ -248,8 +250,12 @@ public final class LockMachine implements Machine {
     long most = turn.limit("lock.keys.per.request", 1_000);
     long shortest = 10L * turn.layout().getTickMillis();
     long longest = turn.limit("lock.ttl.max.ms", 3_600_000);
-    if (acquire.getNumber() < 1) {
-      return "Number must be at least 1, is " + acquire.getNumber();
+    if (acquire.getNumber() < 1 || acquire.getNumber() > NUMBER_LIMIT) {
+      return "Number must be 1 to %d, is %d".formatted(NUMBER_LIMIT, acquire.getNumber());
+    }
+    if (acquire.getLowestUnanswered() > acquire.getNumber()) {
+      return "Lowest unanswered number is %d, above this one, which is %d"
+          .formatted(acquire.getLowestUnanswered(), acquire.getNumber());
     }
     if (acquire.getTtlMillis() != 0
         && (acquire.getTtlMillis() < shortest || acquire.getTtlMillis() > longest)) {

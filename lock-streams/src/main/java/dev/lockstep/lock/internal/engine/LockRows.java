@@ -84,11 +84,20 @@ final class LockRows {
     store.delete(requestKey(id));
   }
 
-  List<RequestId> requestsOf(String owner, int limit) {
+  List<RequestId> requestsOf(String owner) {
+    return requestsOf(owner, 1, Long.MAX_VALUE);
+  }
+
+  /** Returns the requests with {@code from <= number < to}; numbers are at least 1. */
+  List<RequestId> requestsOf(String owner, long from, long to) {
     List<RequestId> found = new ArrayList<>();
-    byte[] prefix = separated('r', owner);
-    for (Store.Row row : store.scan(prefix, limit)) {
-      found.add(new RequestId(owner, ByteBuffer.wrap(row.key(), prefix.length, 8).getLong()));
+    int number = separated('r', owner).length;
+    for (Store.Row row :
+        store.range(
+            requestKey(new RequestId(owner, Math.max(0, from))),
+            requestKey(new RequestId(owner, to)),
+            Integer.MAX_VALUE)) {
+      found.add(new RequestId(owner, ByteBuffer.wrap(row.key(), number, 8).getLong()));
     }
     return found;
   }

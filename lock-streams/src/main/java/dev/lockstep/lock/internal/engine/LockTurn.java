@@ -7,6 +7,7 @@ import dev.lockstep.lock.internal.engine.LockRows.RequestId;
 import dev.lockstep.schema.LockSchemas;
 import dev.lockstep.schema.lock.AcquireOutcome;
 import dev.lockstep.schema.lock.AcquireReply;
+import dev.lockstep.schema.lock.ForceReleased;
 import dev.lockstep.schema.lock.Granted;
 import dev.lockstep.schema.lock.ReleaseCause;
 import dev.lockstep.schema.lock.Released;
@@ -122,15 +123,22 @@ final class LockTurn {
     keepAnswer(id, released(request));
   }
 
-  /** Takes one key from its holder. */
+  /** Takes one key from its holder, and tells it; its request keeps the other keys. */
   void force(String key, LockKeyState state, String by) {
     free(key, state);
     announceReleased(key, state.getOwner(), state.getToken(), ReleaseCause.FORCED, by);
+    RequestId id = new RequestId(state.getOwner(), state.getNumber());
+    LockRequestState request = rows.request(id);
+    if (request != null) {
+      reply(
+          request.getReplyTo(),
+          new ForceReleased(id.owner(), id.number(), turn.partition(), key, state.getToken(), by));
+    }
   }
 
   /** Ends a session: everything that it holds is freed, everything that it waits for ends. */
   void endSession(String session, LockSessionState state, ReleaseCause cause) {
-    for (RequestId id : rows.requestsOf(session, Integer.MAX_VALUE)) {
+    for (RequestId id : rows.requestsOf(session)) {
       LockRequestState request = rows.request(id);
       if (request == null) {
         continue;
@@ -220,7 +228,7 @@ final class LockTurn {
   }
 
   private void forget(String session) {
-    for (RequestId id : rows.requestsOf(session, Integer.MAX_VALUE)) {
+    for (RequestId id : rows.requestsOf(session)) {
       rows.deleteRequest(id);
     }
     rows.deleteSession(session);

@@ -12,6 +12,7 @@ import dev.lockstep.schema.lock.AcquireReply;
 import dev.lockstep.schema.lock.Cancel;
 import dev.lockstep.schema.lock.CloseSession;
 import dev.lockstep.schema.lock.ForceRelease;
+import dev.lockstep.schema.lock.ForceReleased;
 import dev.lockstep.schema.lock.Granted;
 import dev.lockstep.schema.lock.KeepAlive;
 import dev.lockstep.schema.lock.Release;
@@ -260,6 +261,51 @@ class LockMachineTest {
     assertThat(of(effects, Released.class).get(0).getBy()).isEqualTo("ops@example: stuck");
     assertThat(replies(effects).get(0).getOwner()).isEqualTo("b");
     assertThat(of(log.send(release("a", 1, token)), Released.class)).isEmpty();
+  }
+
+  @Test
+  void forcedReleaseTellsTheHolder() {
+    long token = replies(log.send(acquire("a", 1, -1, "k", "l"))).get(0).getToken();
+
+    List<Effect> effects = log.send(new ForceRelease("k", token, "ops@example", "stuck"));
+
+    assertThat(of(effects, ForceReleased.class))
+        .containsExactly(new ForceReleased("a", 1L, 0, "k", token, "ops@example: stuck"));
+    assertThat(of(log.send(release("a", 1, token)), Released.class))
+        .extracting(Released::getKey)
+        .containsExactly("l");
+  }
+
+  /** A client may send any numbers; none of them may keep the partition busy. */
+  @Test
+  void hugeNumbersCostNothing() {
+    grantTo("a", "k");
+    long huge = 1L << 52;
+
+    log.send(new Acquire("a", huge, huge, TTL, List.of("l"), -1L, REPLY));
+    log.send(new Release("a", 2L, Long.MAX_VALUE, 1L, 17L, REPLY));
+    AcquireReply above =
+        replies(log.send(new Acquire("b", 1L, huge, TTL, List.of("m"), -1L, REPLY))).get(0);
+
+    assertThat(above.getOutcome()).isEqualTo(AcquireOutcome.DENIED);
+    assertThat(above.getReason())
+        .isEqualTo("Lowest unanswered number is 4503599627370496, above this one, which is 1");
+    log.send(new CloseSession("a"));
+    log.advance(Duration.ofMinutes(5));
+    assertThat(log.machineRows()).isZero();
+  }
+
+  /** The client relies on it: a refused command is no sign of life (PartitionSession). */
+  @Test
+  void deniedAcquireDoesNotProlongTheSession() {
+    grantTo("a", "k");
+    log.advance(Duration.ofMillis(TTL - 1_000));
+
+    log.send(acquire("a", 2, -1, "z", "y"));
+
+    assertThat(of(log.advance(Duration.ofSeconds(2)), Released.class))
+        .extracting(Released::getCause)
+        .containsExactly(ReleaseCause.EXPIRED);
   }
 
   @Test

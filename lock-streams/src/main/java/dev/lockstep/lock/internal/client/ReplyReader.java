@@ -1,0 +1,104 @@
+package dev.lockstep.lock.internal.client;
+
+import dev.lockstep.lock.LockClientOptions;
+import dev.lockstep.schema.LockSchemas;
+import dev.lockstep.schema.SingleObjectCodec;
+import dev.lockstep.schema.lock.ReplyTo;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.Consumer;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.WakeupException;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Reads a client's partition of the reply topic from now on, on a thread of its own. Nothing that
+ * stands there stops it: others write to that partition as well.
+ */
+final class ReplyReader implements AutoCloseable {
+
+  private static final Logger LOG = LoggerFactory.getLogger(ReplyReader.class);
+  private static final long PAUSE_NANOS = TimeUnit.MILLISECONDS.toNanos(200);
+
+  private final ReplyTo own;
+  private final Consumer<Object> heard;
+  private final SingleObjectCodec codec = new SingleObjectCodec(LockSchemas.CATALOG);
+  private final KafkaConsumer<byte[], byte[]> consumer;
+  private final Thread thread;
+  private volatile boolean closing;
+  private volatile @Nullable String fault;
+
+  ReplyReader(LockClientOptions options, ReplyTo own, Consumer<Object> heard) {
+    this.own = own;
+    this.heard = heard;
+    Map<String, Object> settings = options.config().client();
+    settings.put("enable.auto.commit", "false");
+    settings.put("auto.offset.reset", "latest");
+    this.consumer =
+        new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+    TopicPartition partition = new TopicPartition(own.getTopic(), own.getPartition());
+    consumer.assign(List.of(partition));
+    consumer.seekToEnd(List.of(partition));
+    // lazy otherwise: a reply between here and the first poll would be missed
+    consumer.position(partition);
+    this.thread = new Thread(this::run, "lock-client-replies");
+    thread.setDaemon(true);
+  }
+
+  void start() {
+    thread.start();
+  }
+
+  @Nullable String fault() {
+    return fault;
+  }
+
+  @Override
+  public void close() {
+    closing = true;
+    consumer.wakeup();
+    try {
+      thread.join(5_000);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private void run() {
+    try (consumer) {
+      while (!closing) {
+        try {
+          consumer.poll(Duration.ofMillis(500)).forEach(this::take);
+          fault = null;
+        } catch (WakeupException e) {
+          return;
+        } catch (Throwable e) {
+          fault = "Replies cannot be read from '%s': %s".formatted(own.getTopic(), e);
+          LOG.warn("{}", fault, e);
+          LockSupport.parkNanos(PAUSE_NANOS);
+        }
+      }
+    }
+  }
+
+  private void take(ConsumerRecord<byte[], byte[]> record) {
+    if (record.key() == null
+        || !own.getKey().equals(new String(record.key(), StandardCharsets.UTF_8))) {
+      return;
+    }
+    try {
+      heard.accept(codec.decode(record.value()));
+    } catch (Throwable e) {
+      LOG.warn("Lock reply at {} is skipped", record.offset(), e);
+    }
+  }
+}
