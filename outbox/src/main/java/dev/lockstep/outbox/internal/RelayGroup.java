@@ -65,14 +65,14 @@ public final class RelayGroup implements AutoCloseable {
     } catch (KafkaException e) {
       consumer.close();
       throw new OutboxException(
-          "Position topic '%s' cannot be read: create it with the topics command"
+          "Position topic '%s' cannot be read: create it with TopicAdmin.create"
               .formatted(options.positionsTopic()),
           e);
     }
     if (partitions != OutboxShards.ALL) {
       consumer.close();
       throw new OutboxException(
-          "Position topic '%s' has %d partitions, needs %d, one per shard; create it with the topics command"
+          "Position topic '%s' has %d partitions, needs %d, one per shard; create it with TopicAdmin.create"
               .formatted(options.positionsTopic(), partitions, OutboxShards.ALL));
     }
     thread.start();

@@ -15,7 +15,7 @@ public record SagaLog(String topic, int partitions) {
       Layout layout = admin.layouts().get(topic);
       if (layout == null) {
         throw new SagaException(
-            "Topic '" + topic + "' has no Layout yet: create it with the topics command");
+            "Topic '" + topic + "' has no Layout yet: create it with TopicAdmin.create");
       }
       return new SagaLog(topic, layout.getPartitions());
     }

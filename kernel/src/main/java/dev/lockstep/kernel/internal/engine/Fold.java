@@ -152,7 +152,7 @@ public final class Fold {
     Layout before = layout;
     if (before == null && !(value instanceof Layout)) {
       throw new PartitionStoppedException(
-          "%s: offset %d holds %s, not a Layout; create the topic with the topics command before anyone writes to it"
+          "%s: offset %d holds %s, not a Layout; create the topic with TopicAdmin.create before anyone writes to it"
               .formatted(spec.name(), record.offset(), content));
     }
     if (value instanceof Layout next) {

@@ -42,7 +42,7 @@ final class LogGuard {
     } else if (nextOffset > range.end()) {
       stop(
           partition,
-          "%s: the state stands at %d, the log ends at %d: acknowledged records were lost; start a new topic epoch with the topics command"
+          "%s: the state stands at %d, the log ends at %d: acknowledged records were lost; start a new topic epoch"
               .formatted(partition, nextOffset, range.end()));
     }
   }

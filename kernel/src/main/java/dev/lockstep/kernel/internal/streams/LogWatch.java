@@ -127,7 +127,7 @@ final class LogWatch {
       for (int i = 0; i < partitions; i++) {
         guard.stop(
             new TopicPartition(topic, i),
-            "%s was created again (topic id %s, the Layout has %s): its old log and everything not yet announced are gone; stop all clients, then start a new topic epoch with the topics command"
+            "%s was created again (topic id %s, the Layout has %s): its old log and everything not yet announced are gone; stop all clients, then start a new topic epoch"
                 .formatted(topic, now, topicId));
       }
     }

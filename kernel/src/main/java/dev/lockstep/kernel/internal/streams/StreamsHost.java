@@ -156,7 +156,7 @@ public final class StreamsHost implements AutoCloseable {
     List<TopicSpec> topics = new ArrayList<>();
     if (layout == null) {
       faults.add(
-          "topic '%s' has no Layout: create it with the topics command"
+          "topic '%s' has no Layout: create it with TopicAdmin.create"
               .formatted(machine.inputTopic()));
     } else {
       compareRelease(layout, faults);

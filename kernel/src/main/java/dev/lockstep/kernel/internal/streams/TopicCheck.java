@@ -38,8 +38,7 @@ public final class TopicCheck {
           there.add(spec);
         } else {
           faults.add(
-              "topic '%s' does not exist: create it with the topics command"
-                  .formatted(spec.name()));
+              "topic '%s' does not exist: create it with TopicAdmin.create".formatted(spec.name()));
         }
       }
       compare(there, faults);

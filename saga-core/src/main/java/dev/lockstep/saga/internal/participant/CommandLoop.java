@@ -4,14 +4,16 @@ import dev.lockstep.outbox.Outbox;
 import dev.lockstep.outbox.OutboxMessage;
 import dev.lockstep.outbox.OutboxTransaction;
 import dev.lockstep.saga.Participant;
+import dev.lockstep.saga.SagaException;
 import dev.lockstep.saga.internal.engine.SagaMachine;
 import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.schema.LockstepHeaders;
+import dev.lockstep.schema.MalformedRecordException;
 import dev.lockstep.schema.PositionMark;
 import dev.lockstep.schema.PositionReceiver;
 import dev.lockstep.schema.SagaSchemas;
-import dev.lockstep.schema.SchemaException;
 import dev.lockstep.schema.SingleObjectCodec;
+import dev.lockstep.schema.UnknownSchemaException;
 import dev.lockstep.schema.saga.StepCommand;
 import dev.lockstep.schema.saga.StepReply;
 import java.sql.SQLException;
@@ -19,6 +21,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -27,7 +30,6 @@ import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
-import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.WakeupException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
@@ -38,6 +40,10 @@ import org.slf4j.LoggerFactory;
 /**
  * Takes a participant's commands: many in one transaction, one by one when that fails. Offsets are
  * committed behind the database; what comes again meets the barrier.
+ *
+ * <p>A command that cannot be done is answered with RETRY, which the saga counts; a fault of the
+ * surroundings (database, broker, a release that lacks a schema) is waited out. Neither ends the
+ * loop.
  */
 public final class CommandLoop implements Runnable {
 
@@ -45,6 +51,7 @@ public final class CommandLoop implements Runnable {
   private static final int BATCH = 64;
   private static final long FIRST_BACKOFF_MS = 100;
   private static final long LAST_BACKOFF_MS = 1_000;
+  private static final Set<String> OWN_STATES = Set.of("22", "23", "44", "P0");
 
   private final Participant participant;
   private final Outbox outbox;
@@ -55,6 +62,7 @@ public final class CommandLoop implements Runnable {
   private final PositionReceiver receiver = new PositionReceiver();
   private volatile boolean stopping;
   private volatile @Nullable String fault;
+  private volatile @Nullable String alarm; // does not pass
   private boolean mustRewind; // own thread only
 
   public CommandLoop(Participant participant, Outbox outbox, LockstepConfig config) {
@@ -81,7 +89,8 @@ public final class CommandLoop implements Runnable {
   }
 
   public @Nullable String fault() {
-    return fault;
+    String passing = fault;
+    return passing != null ? passing : alarm;
   }
 
   @Override
@@ -98,7 +107,7 @@ public final class CommandLoop implements Runnable {
           backoff = FIRST_BACKOFF_MS;
         } catch (WakeupException e) {
           return;
-        } catch (SQLException | KafkaException e) {
+        } catch (Throwable e) {
           fault = "Participant '%s': %s".formatted(participant.ref().name(), e);
           LOG.warn("{}; trying again in {} ms", fault, backoff, e);
           mustRewind = true;
@@ -110,29 +119,80 @@ public final class CommandLoop implements Runnable {
   }
 
   private void take(List<ConsumerRecord<byte[], byte[]>> records) throws SQLException {
-    if (records.isEmpty()) {
-      return;
-    }
     List<StepCommand> commands = new ArrayList<>();
+    Map<TopicPartition, OffsetAndMetadata> done = new HashMap<>();
+    Map<TopicPartition, UnknownSchemaException> stopped = new LinkedHashMap<>();
     for (ConsumerRecord<byte[], byte[]> record : records) {
-      StepCommand command = read(record);
-      if (command != null) {
-        commands.add(command);
+      TopicPartition partition = new TopicPartition(record.topic(), record.partition());
+      if (stopped.containsKey(partition)) {
+        continue;
+      }
+      try {
+        StepCommand command = read(record);
+        if (command != null) {
+          commands.add(command);
+        }
+        done.put(partition, new OffsetAndMetadata(record.offset() + 1));
+      } catch (UnknownSchemaException e) {
+        // not a bad record: a newer release can read it, so nothing behind it may be taken
+        stopped.put(partition, e);
       }
     }
+    doBatch(commands);
+    if (!done.isEmpty()) {
+      consumer.commitSync(done);
+    }
+    for (Map.Entry<TopicPartition, UnknownSchemaException> entry : stopped.entrySet()) {
+      throw new SagaException(
+          "Commands of %s wait: %s".formatted(entry.getKey(), entry.getValue().getMessage()),
+          entry.getValue());
+    }
+  }
+
+  private void doBatch(List<StepCommand> commands) throws SQLException {
     try {
       doAll(commands);
-    } catch (SQLException e) {
-      if (commands.size() == 1) {
-        throw e;
-      }
+    } catch (SQLException | RuntimeException e) {
       // a deadlock, say: one by one, so that one bad command does not hold up the others
       LOG.info("Participant '{}': one by one after {}", participant.ref().name(), e.toString());
       for (StepCommand command : commands) {
-        doAll(List.of(command));
+        doOne(command);
       }
     }
-    consumer.commitSync();
+  }
+
+  private void doOne(StepCommand command) throws SQLException {
+    try {
+      doAll(List.of(command));
+    } catch (SQLException | RuntimeException e) {
+      if (isOfTheSurroundings(e)) {
+        throw e;
+      }
+      LOG.error(
+          "Participant '{}': saga {}, step '{}' cannot be done",
+          participant.ref().name(),
+          command.getSagaId(),
+          command.getStep(),
+          e);
+      outbox.inTransaction(
+          (OutboxTransaction tx) -> publish(tx, command, CommandWork.retry(command, e)));
+    }
+  }
+
+  /**
+   * Data, constraint, check and raised errors (SQLSTATE 22, 23, 44, P0) are the command's own, as
+   * is everything that is thrown outside the database. All else may pass.
+   */
+  private static boolean isOfTheSurroundings(Exception thrown) {
+    Throwable cause = thrown;
+    while (cause != null && !(cause instanceof SQLException)) {
+      cause = cause.getCause();
+    }
+    if (cause == null) {
+      return false;
+    }
+    String state = ((SQLException) cause).getSQLState();
+    return state == null || !OWN_STATES.contains(state.substring(0, Math.min(2, state.length())));
   }
 
   private void doAll(List<StepCommand> commands) throws SQLException {
@@ -144,12 +204,17 @@ public final class CommandLoop implements Runnable {
           for (StepCommand command : commands) {
             StepReply reply = work.run(tx, command);
             if (reply != null) {
-              tx.publish(
-                  OutboxMessage.of(log, command.getSagaId(), codec.encode(reply))
-                      .withHeader(LockstepHeaders.CE_TYPE, StepReply.class.getName()));
+              publish(tx, command, reply);
             }
           }
         });
+  }
+
+  private void publish(OutboxTransaction tx, StepCommand command, StepReply reply)
+      throws SQLException {
+    tx.publish(
+        OutboxMessage.of(log, command.getSagaId(), codec.encode(reply))
+            .withHeader(LockstepHeaders.CE_TYPE, StepReply.class.getName()));
   }
 
   private @Nullable StepCommand read(ConsumerRecord<byte[], byte[]> record) {
@@ -157,13 +222,15 @@ public final class CommandLoop implements Runnable {
       PositionMark.Verdict verdict = receiver.receive(record);
       if (verdict == PositionMark.Verdict.TAKE_AFTER_HOLE
           || verdict == PositionMark.Verdict.REWRITTEN) {
-        LOG.error(
-            "Participant '{}': {} at {}-{} offset {}: look at the saga log",
-            participant.ref().name(),
-            verdict,
-            record.topic(),
-            record.partition(),
-            record.offset());
+        alarm =
+            "Participant '%s': %s at %s-%d offset %d: commands were lost, look at the saga log"
+                .formatted(
+                    participant.ref().name(),
+                    verdict,
+                    record.topic(),
+                    record.partition(),
+                    record.offset());
+        LOG.error("{}", alarm);
       }
       boolean taken =
           verdict == PositionMark.Verdict.TAKE || verdict == PositionMark.Verdict.TAKE_AFTER_HOLE;
@@ -171,7 +238,7 @@ public final class CommandLoop implements Runnable {
         return null;
       }
       return codec.decode(record.value()) instanceof StepCommand command ? command : null;
-    } catch (SchemaException e) {
+    } catch (MalformedRecordException e) {
       LOG.error(
           "Participant '{}': {}-{} offset {} is skipped: {}",
           participant.ref().name(),

@@ -18,6 +18,7 @@ import java.sql.Savepoint;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -32,6 +33,11 @@ final class CommandWork {
 
   private static final Logger LOG = LoggerFactory.getLogger(CommandWork.class);
   private static final byte[] NOTHING = new byte[0];
+
+  /** Half of what a topic takes by default: the saga's state has to hold several. */
+  private static final int PAYLOAD_LIMIT = 500_000;
+
+  private static final int REASON_LIMIT = 1_000;
 
   private final Participant participant;
   private final Payloads payloads;
@@ -95,10 +101,9 @@ final class CommandWork {
       OutboxTransaction tx, Barrier barrier, StepCommand command, Savepoint before)
       throws SQLException {
     Savepoint claimed = tx.connection().setSavepoint();
-    Answer answer = answer(tx, command);
+    Answer answer = encodable(command, answer(tx, command));
     if (answer instanceof Answer.Success success) {
-      byte[] payload =
-          success.payload() == null ? NOTHING : Payloads.array(payloads.encode(success.payload()));
+      byte[] payload = payload(success);
       if (payload.length > 0) {
         barrier.finish(command, command.getDirection(), Barrier.SUCCESS, "", payload);
       }
@@ -122,6 +127,25 @@ final class CommandWork {
     return reply(command, StepOutcome.RETRY, retry.reason(), retry.after().toMillis(), NOTHING);
   }
 
+  /** A payload that nobody could ever read is a failure, and undoes what the handler wrote. */
+  private Answer encodable(StepCommand command, Answer answer) {
+    try {
+      return answer instanceof Answer.Success success && payload(success).length > PAYLOAD_LIMIT
+          ? Answer.failure(
+              "Participant '%s': answer to step '%s' has over %d bytes; answer with a reference"
+                  .formatted(participant.ref().name(), command.getStep(), PAYLOAD_LIMIT))
+          : answer;
+    } catch (RuntimeException e) {
+      return Answer.failure(
+          "Participant '%s': answer to step '%s' cannot be encoded: %s"
+              .formatted(participant.ref().name(), command.getStep(), e.getMessage()));
+    }
+  }
+
+  private byte[] payload(Answer.Success success) {
+    return success.payload() == null ? NOTHING : Payloads.array(payloads.encode(success.payload()));
+  }
+
   private Answer answer(OutboxTransaction tx, StepCommand command) {
     Object payload;
     try {
@@ -138,11 +162,18 @@ final class CommandWork {
               .formatted(participant.ref().name(), payload.getClass().getSimpleName()));
     }
     try {
-      return handler.handle(
-          new StepContext(
-              tx, command.getSagaId(), command.getStep(), command.getAttempt(), tokens(command)),
-          payload);
-    } catch (SQLException | RuntimeException e) {
+      Answer answer =
+          handler.handle(
+              new StepContext(
+                  tx,
+                  command.getSagaId(),
+                  command.getStep(),
+                  command.getAttempt(),
+                  tokens(command)),
+              payload);
+      return Objects.requireNonNull(
+          answer, () -> "handler of " + payload.getClass().getName() + " answered null");
+    } catch (Throwable e) {
       // unknown: neither a business failure nor tried again hot
       LOG.warn(
           "Participant '{}': saga {}, step '{}', attempt {} failed",
@@ -153,6 +184,11 @@ final class CommandWork {
           e);
       return Answer.retry(Duration.ZERO, e.toString());
     }
+  }
+
+  /** Asks for a command again that could not be done at all. */
+  static StepReply retry(StepCommand command, Exception why) {
+    return reply(command, StepOutcome.RETRY, why.toString(), 0, NOTHING);
   }
 
   private static Map<String, Long> tokens(StepCommand command) {
@@ -200,7 +236,7 @@ final class CommandWork {
         command.getAttempt(),
         outcome,
         command.getContentHash(),
-        reason,
+        reason.length() > REASON_LIMIT ? reason.substring(0, REASON_LIMIT) : reason,
         retryAfterMillis,
         ByteBuffer.wrap(payload));
   }
