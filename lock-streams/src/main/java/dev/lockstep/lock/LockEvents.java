@@ -3,9 +3,10 @@ package dev.lockstep.lock;
 import dev.lockstep.schema.EffectPosition;
 import dev.lockstep.schema.LockSchemas;
 import dev.lockstep.schema.LockstepConfig;
+import dev.lockstep.schema.MalformedRecordException;
 import dev.lockstep.schema.PositionMark;
-import dev.lockstep.schema.SchemaException;
 import dev.lockstep.schema.SingleObjectCodec;
+import dev.lockstep.schema.UnknownSchemaException;
 import dev.lockstep.schema.lock.Granted;
 import dev.lockstep.schema.lock.Released;
 import java.time.Duration;
@@ -34,7 +35,7 @@ import org.slf4j.LoggerFactory;
  * Hands lock events to a handler, on a thread of its own.
  *
  * <p>Guarantee: in order per key, at least once, repeats of a fail-over dropped. After a crash what
- * was handled since the last commit (at most a second) comes again with the same {@link
+ * was handled since the last commit, which follows each poll, comes again with the same {@link
  * LockEvent#id}. Several consumers of one group share the partitions.
  *
  * <p>Where a consumer stands is kept in the group's offsets, and in their metadata the position of
@@ -103,7 +104,8 @@ public final class LockEvents implements AutoCloseable {
   }
 
   /**
-   * Tells what is wrong.
+   * Tells what is wrong. A broker that cannot be reached is waited out; a handler that throws, an
+   * event of a newer release and a lock log that was rewritten stop the consumer.
    *
    * @return the fault that is being waited out, or that stopped it; empty when all is well
    */
@@ -142,18 +144,18 @@ public final class LockEvents implements AutoCloseable {
         }
       }
       commit();
-    } catch (HandlerFailure e) {
-      fault = String.valueOf(e.getMessage());
-      LOG.error("{}; mend it and start the consumer again", fault, e.getCause());
+    } catch (Throwable e) {
+      fault = e instanceof Stop ? String.valueOf(e.getMessage()) : e.toString();
+      LOG.error("{}; mend it and start the consumer again", fault, e);
     }
   }
 
-  /** What a handler threw, whatever it is: never taken for a fault of the broker. */
-  private static final class HandlerFailure extends RuntimeException {
+  /** Why this consumer cannot go on; never taken for a fault of the broker, which is waited out. */
+  private static final class Stop extends RuntimeException {
     private static final long serialVersionUID = 1L;
 
-    HandlerFailure(LockEvent event, RuntimeException cause) {
-      super("Handler failed at lock event " + event.id() + ": " + cause, cause);
+    Stop(String message, @Nullable Throwable cause) {
+      super(message, cause);
     }
   }
 
@@ -163,23 +165,26 @@ public final class LockEvents implements AutoCloseable {
     Object value;
     try {
       position = EffectPosition.of(record.headers());
+      if (position == null) {
+        LOG.warn("{} offset {} is skipped: no lock service wrote it", partition, record.offset());
+        return;
+      }
       value = codec.decode(record.value());
-    } catch (SchemaException e) {
+    } catch (MalformedRecordException e) {
       LOG.warn("{} offset {} is skipped: {}", partition, record.offset(), e.getMessage());
       return;
-    }
-    if (position == null) {
-      return;
+    } catch (UnknownSchemaException e) {
+      throw new Stop("%s offset %d: %s".formatted(partition, record.offset(), e.getMessage()), e);
     }
     switch (PositionMark.judge(marks.get(partition), position)) {
       case REPEAT -> {
         return;
       }
-      case REWRITTEN -> {
-        fault = "%s: the lock log was rewritten below %s".formatted(partition, position);
-        LOG.error("{}", fault);
-        return;
-      }
+      case REWRITTEN ->
+          throw new Stop(
+              "%s: the lock log was rewritten below %s, so events that were handled are void; set the group to an offset of your choice"
+                  .formatted(partition, position),
+              null);
       case TAKE_AFTER_HOLE -> LOG.error("{}: a hole before {}", partition, position);
       case TAKE -> {}
     }
@@ -187,8 +192,8 @@ public final class LockEvents implements AutoCloseable {
     if (event != null && types.contains(event.type()) && keys.matcher(event.key()).matches()) {
       try {
         handler.accept(event);
-      } catch (RuntimeException e) {
-        throw new HandlerFailure(event, e);
+      } catch (Throwable e) {
+        throw new Stop("Handler failed at lock event " + event.id() + ": " + e, e);
       }
     }
     marks.put(partition, PositionMark.at(position));

@@ -7,8 +7,10 @@ import static org.awaitility.Awaitility.await;
 import dev.lockstep.kernel.HostOptions;
 import dev.lockstep.kernel.TopicAdmin;
 import dev.lockstep.kernel.TopicPlan;
+import dev.lockstep.schema.EffectPosition;
 import dev.lockstep.schema.LockSchemas;
 import dev.lockstep.schema.LockstepConfig;
+import dev.lockstep.schema.LockstepHeaders;
 import dev.lockstep.schema.Partitions;
 import dev.lockstep.schema.SingleObjectCodec;
 import dev.lockstep.schema.lock.ForceRelease;
@@ -19,9 +21,11 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -30,6 +34,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -227,5 +232,58 @@ class LockClientEndsIT {
     } finally {
       callers.shutdownNow();
     }
+  }
+
+  /** Bytes that nobody can read are skipped; what only this release cannot read is not. */
+  @Test
+  void eventOfANewerReleaseStopsTheConsumer() throws Exception {
+    List<LockEvent> seen = new CopyOnWriteArrayList<>();
+    String key = "newer-release";
+    try (LockClient a = client();
+        KafkaProducer<byte[], byte[]> producer =
+            new KafkaProducer<>(
+                config.client(), new ByteArraySerializer(), new ByteArraySerializer())) {
+      append(producer, key, new byte[] {1, 2, 3});
+      a.lock(key).acquire(WAIT).release().get(10, TimeUnit.SECONDS);
+      append(producer, key, new byte[] {(byte) 0xC3, 1, 9, 9, 9, 9, 9, 9, 9, 9});
+      a.lock(key).acquire(WAIT).release().get(10, TimeUnit.SECONDS);
+    }
+
+    try (LockEvents events =
+        LockEvents.subscribe(
+            config,
+            "newer-release",
+            Pattern.compile(key),
+            EnumSet.allOf(LockEvent.Type.class),
+            seen::add)) {
+      await()
+          .atMost(WAIT)
+          .untilAsserted(
+              () ->
+                  assertThat(events.fault())
+                      .hasValueSatisfying(
+                          f -> assertThat(f).contains("0909090909090909 is not known")));
+    }
+    assertThat(seen)
+        .extracting(LockEvent::type)
+        .containsExactly(LockEvent.Type.GRANTED, LockEvent.Type.RELEASED);
+  }
+
+  private static void append(KafkaProducer<byte[], byte[]> producer, String key, byte[] value)
+      throws Exception {
+    int partition = Partitions.of(key, PARTITIONS);
+    ProducerRecord<byte[], byte[]> record =
+        new ProducerRecord<>(
+            config.named(LockSchemas.EVENTS),
+            partition,
+            key.getBytes(StandardCharsets.UTF_8),
+            value);
+    EffectPosition position =
+        new EffectPosition(
+            config.named(LockSchemas.COMMANDS), partition, 1, 1L << 40, 0, null, 0L, 0);
+    record
+        .headers()
+        .add(LockstepHeaders.POSITION, position.format().getBytes(StandardCharsets.UTF_8));
+    producer.send(record).get();
   }
 }

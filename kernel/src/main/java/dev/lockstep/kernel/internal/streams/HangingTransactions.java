@@ -7,6 +7,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -15,11 +16,13 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.AbortTransactionSpec;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.DescribeProducersResult;
 import org.apache.kafka.clients.admin.DescribeProducersResult.PartitionProducerState;
-import org.apache.kafka.clients.admin.ProducerState;
 import org.apache.kafka.clients.admin.TransactionDescription;
 import org.apache.kafka.clients.admin.TransactionListing;
+import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.AuthorizationException;
 import org.apache.kafka.common.internals.Topic;
 import org.apache.kafka.common.utils.Utils;
 import org.slf4j.Logger;
@@ -98,43 +101,65 @@ final class HangingTransactions {
         .collect(Collectors.toCollection(HashSet::new));
   }
 
-  private List<Open> open() throws InterruptedException, ExecutionException, TimeoutException {
-    Map<TopicPartition, PartitionProducerState> states =
-        admin.describeProducers(watched()).all().get(TIMEOUT_SECONDS, TimeUnit.SECONDS);
+  /** Each partition by itself: one that cannot be read must not hide the others. */
+  private List<Open> open() throws InterruptedException {
+    List<TopicPartition> watched = new ArrayList<>(changelog);
+    offsets().ifPresent(watched::add);
+    DescribeProducersResult states = admin.describeProducers(watched);
     List<Open> open = new ArrayList<>();
-    states.forEach(
-        (partition, state) -> {
-          for (ProducerState producer : state.activeProducers()) {
-            if (producer.currentTransactionStartOffset().isPresent()) {
-              open.add(
-                  new Open(
-                      partition,
-                      producer.producerId(),
-                      producer.producerEpoch(),
-                      producer.coordinatorEpoch().orElse(0)));
-            }
-          }
-        });
+    for (TopicPartition partition : watched) {
+      read(partition.toString(), states.partitionResult(partition))
+          .ifPresent(state -> open.addAll(open(partition, state)));
+    }
     return open;
   }
 
-  /** The changelog, and the partition that keeps the group's offsets, found as brokers find it. */
-  private List<TopicPartition> watched()
-      throws InterruptedException, ExecutionException, TimeoutException {
-    int count =
-        requireNonNull(
-                admin
-                    .describeTopics(List.of(Topic.GROUP_METADATA_TOPIC_NAME))
-                    .allTopicNames()
-                    .get(TIMEOUT_SECONDS, TimeUnit.SECONDS)
-                    .get(Topic.GROUP_METADATA_TOPIC_NAME))
-            .partitions()
-            .size();
-    List<TopicPartition> all = new ArrayList<>(changelog);
-    all.add(
-        new TopicPartition(
-            Topic.GROUP_METADATA_TOPIC_NAME, Utils.abs(applicationId.hashCode()) % count));
-    return all;
+  private static List<Open> open(TopicPartition partition, PartitionProducerState state) {
+    return state.activeProducers().stream()
+        .filter(producer -> producer.currentTransactionStartOffset().isPresent())
+        .map(
+            producer ->
+                new Open(
+                    partition,
+                    producer.producerId(),
+                    producer.producerEpoch(),
+                    producer.coordinatorEpoch().orElse(0)))
+        .toList();
+  }
+
+  /** The partition that keeps the group's offsets, found as brokers find it. */
+  private Optional<TopicPartition> offsets() throws InterruptedException {
+    String topic = Topic.GROUP_METADATA_TOPIC_NAME;
+    return read(
+            topic,
+            requireNonNull(admin.describeTopics(List.of(topic)).topicNameValues().get(topic)))
+        .map(
+            description ->
+                new TopicPartition(
+                    topic, Utils.abs(applicationId.hashCode()) % description.partitions().size()));
+  }
+
+  /** What cannot be read now is empty; what may not be read is an alarm as well. */
+  private <T> Optional<T> read(String what, KafkaFuture<T> result) throws InterruptedException {
+    String subject = "open transactions of " + what;
+    try {
+      T value = result.get(TIMEOUT_SECONDS, TimeUnit.SECONDS);
+      alarms.clear(subject);
+      return Optional.of(value);
+    } catch (ExecutionException e) {
+      if (e.getCause() instanceof AuthorizationException) {
+        alarms.raise(
+            subject,
+            "%s: %s may not be looked at (%s), so a transaction that hangs there would hold up this host: allow Describe and Read"
+                .formatted(applicationId, subject, e.getCause().getMessage()));
+      } else {
+        LOG.debug("{}: {} could not be looked at", applicationId, subject, e);
+      }
+      return Optional.empty();
+    } catch (TimeoutException e) {
+      LOG.debug("{}: {} could not be looked at", applicationId, subject, e);
+      return Optional.empty();
+    }
   }
 
   private Map<Long, TransactionDescription> coordinators(List<Open> open)

@@ -244,6 +244,10 @@ public final class StreamsHost implements AutoCloseable {
       throw e;
     }
     streams = created;
+    if (closed.get()) {
+      // close() may have looked before there was anything to close
+      closeStreams();
+    }
   }
 
   private StreamThreadExceptionResponse onUncaught(Throwable thrown) {
@@ -299,8 +303,9 @@ public final class StreamsHost implements AutoCloseable {
             () -> {
               try {
                 chore.run();
-              } catch (RuntimeException e) {
-                LOG.warn("{}: a chore failed: {}", applicationId, e.toString());
+              } catch (Throwable e) {
+                // the scheduler would drop it
+                LOG.warn("{}: a chore failed and goes on", applicationId, e);
               }
             },
             period.toMillis(),

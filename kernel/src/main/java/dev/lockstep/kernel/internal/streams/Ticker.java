@@ -72,12 +72,17 @@ final class Ticker implements AutoCloseable {
   }
 
   private void round() {
-    pending.forEach(
-        (partition, waiting) -> {
-          if (isDue(waiting)) {
-            send(partition);
-          }
-        });
+    try {
+      pending.forEach(
+          (partition, waiting) -> {
+            if (isDue(waiting)) {
+              send(partition);
+            }
+          });
+    } catch (Throwable e) {
+      // the timer would drop the rounds, and time would stand still
+      LOG.error("A round of ticks failed; the next one follows", e);
+    }
   }
 
   private boolean isDue(Pending waiting) {
