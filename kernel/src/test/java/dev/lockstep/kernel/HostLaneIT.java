@@ -84,7 +84,7 @@ class HostLaneIT {
       // all the time, so that effects are in flight at whatever moment a pause hits
       var unused = sender.scheduleAtFixedRate(() -> load.send(25), 0, 10, TimeUnit.MILLISECONDS);
       await().atMost(LONG).until(() -> host.health().state() == HostHealth.State.RUNNING);
-      for (int round = 0; round < Rounds.of(10, 100); round++) {
+      for (int round = 0; round < Rounds.of(6, 100); round++) {
         await().pollDelay(Duration.ofMillis(400)).until(() -> true);
         pauseBroker(Duration.ofMillis(900));
         if (host.health().alarms().containsKey("effects")) {

@@ -234,7 +234,10 @@ class HostStateIT {
   void transactionThatItsCoordinatorForgotIsEnded() throws Exception {
     try (TallyLoad load = load(45);
         Admin admin = Admin.create(Map.of("bootstrap.servers", cluster.bootstrapServers()))) {
-      for (int round = 0; round < Rounds.of(3, 30); round++) {
+      int rounds = Rounds.of(3, 30);
+      boolean seen = false;
+      // once it has happened and was mended, more of it is for the soak
+      for (int round = 0; round < rounds && !(seen && rounds == 3); round++) {
         ChildJvm owner = world.process("owner-" + round, "cache=0", "transaction=3");
         await()
             .atMost(LONG)
@@ -250,7 +253,9 @@ class HostStateIT {
         cluster.node(1).restart();
         cluster.awaitReady();
         await().atMost(LONG).ignoreExceptions().until(() -> !ongoing(admin));
-        System.out.println("left open by the coordinator: " + open(admin));
+        long left = open(admin);
+        seen |= left > 0;
+        System.out.println("left open by the coordinator: " + left);
 
         try (Host successor = Host.start(Tally.spec(world.config()), options("next-" + round))) {
           load.send(100);

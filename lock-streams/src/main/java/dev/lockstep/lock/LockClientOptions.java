@@ -15,7 +15,7 @@ public record LockClientOptions(LockstepConfig config, Duration ttl) {
   /** Checks the bounds. */
   public LockClientOptions {
     if (ttl.toMillis() < 1_000 || ttl.toHours() >= 1) {
-      throw new IllegalArgumentException("ttl must be 1 s to 1 h, is " + ttl);
+      throw new IllegalArgumentException("ttl must be 1 s to less than 1 h, is " + ttl);
     }
   }
 
@@ -32,7 +32,7 @@ public record LockClientOptions(LockstepConfig config, Duration ttl) {
   /**
    * Returns a copy with another time to live.
    *
-   * @param value 1 s to 1 h
+   * @param value 1 s to less than 1 h
    * @return changed copy
    */
   public LockClientOptions withTtl(Duration value) {

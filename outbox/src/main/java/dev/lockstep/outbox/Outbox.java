@@ -65,8 +65,9 @@ public final class Outbox {
   }
 
   /**
-   * Creates the tables if they are missing. Users of Flyway add {@code
-   * classpath:dev/lockstep/outbox/migration} to its locations instead.
+   * Creates the tables if they are missing. Who keeps migrations with a tool copies the script
+   * {@code dev/lockstep/outbox/migration/V1__lockstep_outbox.sql} of the jar into one of his own;
+   * this method then finds the tables and does nothing.
    *
    * @throws OutboxException when the database refuses
    */

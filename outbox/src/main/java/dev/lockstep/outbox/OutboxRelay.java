@@ -28,7 +28,9 @@ public final class OutboxRelay implements AutoCloseable {
    * @param outbox what to publish
    * @param options how to run
    * @return the running relay
-   * @throws OutboxException when the position topic is missing or has another partition count
+   * @throws OutboxException when the position topic is missing, has another partition count, or is
+   *     not the one that the outbox was published with: a cluster or topic made anew would get
+   *     everything in the ledger again
    */
   public static OutboxRelay start(Outbox outbox, RelayOptions options) {
     RelayGroup group =

@@ -251,6 +251,34 @@ class OutboxIT {
     assertThat(rowCount()).isZero();
   }
 
+  /** A position topic that is made anew says that nothing was published, which is not so. */
+  @Test
+  void positionTopicMadeAnewIsRefused() throws Exception {
+    outbox.register(topic, Lane.EXACTLY_ONCE, 0);
+    OutboxRelay.start(outbox, options).close();
+    try (Admin admin = Admin.create(options.config().client())) {
+      admin.deleteTopics(List.of(options.positionsTopic())).all().get();
+      await()
+          .atMost(Duration.ofSeconds(20))
+          .until(() -> !admin.listTopics().names().get().contains(options.positionsTopic()));
+      admin
+          .createTopics(
+              List.of(new NewTopic(options.positionsTopic(), Optional.of(4), Optional.empty())))
+          .all()
+          .get();
+    }
+
+    assertThatThrownBy(() -> OutboxRelay.start(outbox, options))
+        .isInstanceOf(OutboxException.class)
+        .hasMessageContaining("would publish everything in the ledger again");
+
+    try (Connection connection = dataSource.getConnection();
+        Statement statement = connection.createStatement()) {
+      statement.execute("UPDATE lockstep_outbox_meta SET positions_topic_id = NULL");
+    }
+    OutboxRelay.start(outbox, options).close();
+  }
+
   @Test
   void refusesWhatCouldNotBePublished() {
     outbox.register(topic, Lane.EXACTLY_ONCE, 0);

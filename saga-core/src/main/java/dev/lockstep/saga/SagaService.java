@@ -3,6 +3,8 @@ package dev.lockstep.saga;
 import dev.lockstep.kernel.Host;
 import dev.lockstep.kernel.HostHealth;
 import dev.lockstep.kernel.HostOptions;
+import dev.lockstep.saga.internal.Definitions;
+import dev.lockstep.saga.internal.SagaLog;
 import java.util.Collection;
 
 /**
@@ -28,8 +30,12 @@ public final class SagaService implements AutoCloseable {
    * @return the running service
    * @throws dev.lockstep.kernel.StartRefusedException when topics, brokers or this release do not
    *     fit; all faults at once
+   * @throws SagaException when a definition differs from the one of that name and version in the
+   *     Layout: every change is a new version. One that is not in the Layout yet is a warning, and
+   *     its sagas are rejected until {@link SagaTopics#allow}
    */
   public static SagaService start(Collection<Saga<?>> sagas, HostOptions options) {
+    SagaLog.requireUnchanged(options.config(), new Definitions(sagas));
     return new SagaService(Host.start(SagaTopics.machine(options.config(), sagas), options));
   }
 

@@ -2,12 +2,17 @@ package dev.lockstep.saga;
 
 import dev.lockstep.kernel.InputPlan;
 import dev.lockstep.kernel.MachineSpec;
+import dev.lockstep.kernel.TopicAdmin;
+import dev.lockstep.kernel.TopicPlan;
 import dev.lockstep.saga.internal.Definitions;
+import dev.lockstep.saga.internal.SagaLog;
 import dev.lockstep.saga.internal.engine.SagaMachine;
 import dev.lockstep.schema.LockSchemas;
 import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.schema.SagaSchemas;
 import dev.lockstep.schema.TopicSpec;
+import dev.lockstep.schema.kernel.Destination;
+import dev.lockstep.schema.kernel.Layout;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
@@ -68,6 +73,52 @@ public final class SagaTopics {
         config.named(SagaSchemas.LOG),
         SagaMachine.CATALOG,
         () -> new SagaMachine(definitions));
+  }
+
+  /**
+   * Allows more definitions on a saga log that is in use: a second saga, or a new version. Creates
+   * the command topics of their participants, then writes a Layout. Doing it again is safe.
+   *
+   * <p>Call it when every instance of the {@link SagaService} knows them: one that does not stops
+   * at the first saga of theirs.
+   *
+   * @param config prefix of the environment
+   * @param sagas definitions to add
+   * @throws SagaException when the log has no Layout yet, or one of the definitions was allowed
+   *     before and has been changed
+   */
+  public static void allow(LockstepConfig config, Collection<Saga<?>> sagas) {
+    Definitions definitions = new Definitions(sagas);
+    SagaLog log = SagaLog.of(config);
+    SagaLog.requireUnchanged(config, definitions);
+    List<TopicSpec> commands =
+        participants(sagas).stream().map(name -> commands(config, name, log.partitions())).toList();
+    try (TopicAdmin topics = new TopicAdmin(config)) {
+      topics.create(new TopicPlan(List.of(), commands));
+      topics.changeLayout(log.topic(), layout -> with(layout, commands, definitions));
+    }
+  }
+
+  private static Layout with(Layout layout, List<TopicSpec> commands, Definitions definitions) {
+    List<Destination> destinations = new ArrayList<>(layout.getDestinations());
+    int maxBytes = destinations.get(0).getMaxBytes();
+    for (TopicSpec topic : commands) {
+      if (destinations.stream().noneMatch(known -> known.getTopic().equals(topic.name()))) {
+        destinations.add(new Destination(topic.name(), topic.partitions(), maxBytes));
+      }
+    }
+    Map<String, Long> limits = new HashMap<>(layout.getLimits());
+    limits.putAll(definitions.fingerprints());
+    return new Layout(
+        layout.getTopic(),
+        layout.getTopicId(),
+        layout.getTopicEpoch(),
+        layout.getPartitions(),
+        layout.getTickMillis(),
+        layout.getLogicVersion(),
+        layout.getSchemas(),
+        destinations,
+        limits);
   }
 
   private static TopicSpec commands(LockstepConfig config, String participant, int partitions) {

@@ -3,6 +3,7 @@ package dev.lockstep.outbox.internal;
 import dev.lockstep.outbox.OutboxException;
 import dev.lockstep.outbox.RelayHealth;
 import dev.lockstep.outbox.RelayOptions;
+import java.sql.SQLException;
 import java.time.Duration;
 import java.util.Collection;
 import java.util.HashMap;
@@ -57,7 +58,7 @@ public final class RelayGroup implements AutoCloseable {
     thread.setDaemon(true);
   }
 
-  /** Checks the position topic, then joins. */
+  /** Checks the position topic and the ledger, then joins. */
   public void start() {
     int partitions;
     try {
@@ -74,6 +75,15 @@ public final class RelayGroup implements AutoCloseable {
       throw new OutboxException(
           "Position topic '%s' has %d partitions, needs %d, one per shard; create it with TopicAdmin.create"
               .formatted(options.positionsTopic(), partitions, OutboxShards.ALL));
+    }
+    try {
+      LedgerIdentity.require(dataSource, options);
+    } catch (SQLException e) {
+      consumer.close();
+      throw new OutboxException("Outbox '" + options.name() + "' cannot be read", e);
+    } catch (RuntimeException e) {
+      consumer.close();
+      throw e;
     }
     thread.start();
   }

@@ -98,6 +98,8 @@ final class ShardRelay implements Runnable {
     state = "FENCING";
     try (KafkaProducer<byte[], byte[]> transactional = transactional();
         LedgerReader ledger = new LedgerReader(dataSource, shard)) {
+      // the topic may have been made anew while this relay ran
+      LedgerIdentity.require(dataSource, options);
       transactional.initTransactions();
       state = "LOADING";
       RelayPosition position =

@@ -126,7 +126,7 @@ public final class DemoMain implements Callable<Integer> {
     try (Screen screen = new Screen();
         Demo demo = new Demo(plan, screen)) {
       cleaner.demo = demo;
-      AuditReport result = demo.run();
+      AuditReport result = run(demo, directory);
       screen.close();
       print(result);
       if (keep) {
@@ -138,6 +138,29 @@ public final class DemoMain implements Callable<Integer> {
         new CountDownLatch(1).await();
       }
       return result.violations().isEmpty() ? 0 : 1;
+    }
+  }
+
+  /** The logs outlive a run that failed. */
+  private AuditReport run(Demo demo, Path directory) throws Exception {
+    try {
+      return demo.run();
+    } catch (Exception e) {
+      Path kept = report.resolve("logs");
+      List<Path> logs = logs(directory);
+      for (Path log : logs) {
+        Files.createDirectories(kept);
+        Files.copy(log, kept.resolve(log.getFileName()), StandardCopyOption.REPLACE_EXISTING);
+      }
+      throw logs.isEmpty()
+          ? e
+          : new IOException(message(e) + "; logs: " + kept.toAbsolutePath(), e);
+    }
+  }
+
+  private static List<Path> logs(Path directory) throws IOException {
+    try (Stream<Path> files = Files.walk(directory, 3)) {
+      return files.filter(file -> file.getFileName().toString().endsWith(".log")).toList();
     }
   }
 

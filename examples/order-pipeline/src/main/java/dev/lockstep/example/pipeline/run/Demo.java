@@ -242,8 +242,10 @@ public final class Demo implements AutoCloseable {
       }
       if (System.nanoTime() - lastProgress > STALL.toNanos()) {
         throw new IOException(
-            "No saga has ended for %s: %d of %d are done; logs are in %s"
-                .formatted(STALL, done, usable, plan.directory()));
+            "No saga has ended for %s: %d of %d are done".formatted(STALL, done, usable));
+      }
+      if (!processes.dead().isEmpty()) {
+        throw new IOException("Ended by themselves: " + processes.dead());
       }
       if (begin != 0 && !kills.isEmpty() && recovery != null) {
         Duration now = Duration.ofNanos(System.nanoTime() - begin);
