@@ -8,6 +8,7 @@ import dev.lockstep.kernel.fixture.Tally;
 import dev.lockstep.kernel.fixture.TallyLoad;
 import dev.lockstep.kernel.fixture.TallyWorld;
 import dev.lockstep.schema.Partitions;
+import dev.lockstep.schema.kernel.Layout;
 import dev.lockstep.testkit.kafka.BrokerProfile;
 import dev.lockstep.testkit.kafka.KafkaCluster;
 import java.nio.file.Path;
@@ -56,6 +57,7 @@ class HostClusterIT {
   @Test
   void clocksThatDifferExpireNobodyEarly() throws Exception {
     TallyWorld world = new TallyWorld(cluster, directory, "clocks");
+    makeTicksLong(world);
     ScheduledExecutorService sender = Executors.newSingleThreadScheduledExecutor();
     try (TallyLoad load = new TallyLoad(world.config(), TallyWorld.PARTITIONS, 51);
         Host host =
@@ -82,6 +84,25 @@ class HostClusterIT {
       assertThat(host.health().stopped()).isEmpty();
     } finally {
       sender.shutdownNow();
+    }
+  }
+
+  /** A step of time is at most two ticks: with short ones a clock that is fooled gains little. */
+  private static void makeTicksLong(TallyWorld world) {
+    try (TopicAdmin topics = new TopicAdmin(world.config())) {
+      topics.changeLayout(
+          world.config().named("tally.commands"),
+          layout ->
+              new Layout(
+                  layout.getTopic(),
+                  layout.getTopicId(),
+                  layout.getTopicEpoch(),
+                  layout.getPartitions(),
+                  500,
+                  layout.getLogicVersion(),
+                  layout.getSchemas(),
+                  layout.getDestinations(),
+                  layout.getLimits()));
     }
   }
 
