@@ -14,7 +14,7 @@ import java.util.regex.Pattern;
  *     digits, dashes
  * @param pageRows most rows in one Kafka transaction or express flush, 1 to 100,000
  * @param longestPoll longest pause between polls of an idle outbox
- * @param transactionTimeout after which Kafka ends the transaction of a dead relay
+ * @param transactionTimeout after which Kafka ends the transaction of a dead relay, 5 s to 15 min
  */
 public record RelayOptions(
     LockstepConfig config,
@@ -36,6 +36,11 @@ public record RelayOptions(
     }
     if (longestPoll.toMillis() < 2) {
       faults.add("longestPoll must be at least 2 ms, is " + longestPoll);
+    }
+    if (transactionTimeout.toMillis() < 5_000 || transactionTimeout.toMinutes() > 15) {
+      faults.add(
+          "transactionTimeout must be 5 s to 15 min, the brokers' default limit, is "
+              + transactionTimeout);
     }
     if (!faults.isEmpty()) {
       throw new IllegalArgumentException("Relay options are refused: " + String.join("; ", faults));

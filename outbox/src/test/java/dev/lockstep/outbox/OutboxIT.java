@@ -251,6 +251,32 @@ class OutboxIT {
     assertThat(rowCount()).isZero();
   }
 
+  /** The fault is told before the relay has got rid of its open transaction. */
+  @Test
+  void brokerOutageIsToldWhileItLasts() throws Exception {
+    outbox.register(topic, Lane.EXACTLY_ONCE, 0);
+    RelayOptions quick =
+        new RelayOptions(
+            options.config(), options.name(), 100, Duration.ofMillis(50), Duration.ofSeconds(5));
+    try (OutboxRelay relay = OutboxRelay.start(outbox, quick)) {
+      outbox.inTransaction(tx -> tx.publish(OutboxMessage.of(topic, "k", new byte[] {1})));
+      await().atMost(Duration.ofSeconds(30)).until(() -> read(topic).size() == 1);
+
+      cluster.node(1).pause();
+      try {
+        outbox.inTransaction(tx -> tx.publish(OutboxMessage.of(topic, "k", new byte[] {2})));
+        await()
+            .atMost(Duration.ofSeconds(30))
+            .untilAsserted(() -> assertThat(relay.health().isHealthy()).isFalse());
+      } finally {
+        cluster.node(1).resume();
+      }
+
+      await().atMost(Duration.ofSeconds(60)).until(() -> read(topic).size() == 2);
+      await().atMost(Duration.ofSeconds(30)).until(() -> relay.health().isHealthy());
+    }
+  }
+
   /** A position topic that is made anew says that nothing was published, which is not so. */
   @Test
   void positionTopicMadeAnewIsRefused() throws Exception {

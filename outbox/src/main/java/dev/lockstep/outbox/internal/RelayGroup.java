@@ -9,8 +9,10 @@ import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.locks.LockSupport;
 import javax.sql.DataSource;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -18,6 +20,7 @@ import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.WakeupException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -30,6 +33,7 @@ public final class RelayGroup implements AutoCloseable {
 
   private static final Logger LOG = LoggerFactory.getLogger(RelayGroup.class);
   private static final Duration JOIN = Duration.ofSeconds(20);
+  private static final long PAUSE_NANOS = Duration.ofMillis(200).toNanos();
 
   /** A shard and its thread. */
   private record Running(ShardRelay relay, Thread thread) {}
@@ -41,6 +45,7 @@ public final class RelayGroup implements AutoCloseable {
   private final KafkaConsumer<byte[], byte[]> consumer;
   private final Thread thread;
   private volatile boolean stopping;
+  private volatile @Nullable String fault;
 
   public RelayGroup(DataSource dataSource, TopicTable topics, RelayOptions options) {
     this.dataSource = dataSource;
@@ -103,7 +108,8 @@ public final class RelayGroup implements AutoCloseable {
             faults.put(shard, fault);
           }
         });
-    return new RelayHealth(states, faults);
+    String group = fault;
+    return new RelayHealth(states, faults, Optional.ofNullable(group));
   }
 
   @Override
@@ -123,10 +129,13 @@ public final class RelayGroup implements AutoCloseable {
       while (!stopping) {
         try {
           consumer.poll(Duration.ofMillis(500));
+          fault = null;
         } catch (WakeupException e) {
           break;
-        } catch (KafkaException e) {
-          LOG.warn("Outbox '{}': group: {}", options.name(), e.toString());
+        } catch (Throwable e) {
+          fault = "outbox '%s' cannot take part in its group: %s".formatted(options.name(), e);
+          LOG.warn("{}", fault, e);
+          LockSupport.parkNanos(PAUSE_NANOS);
         }
       }
     } finally {

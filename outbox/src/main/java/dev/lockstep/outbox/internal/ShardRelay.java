@@ -37,6 +37,7 @@ final class ShardRelay implements Runnable {
   private static final long SHORTEST_PAUSE_MS = 2;
   private static final long FIRST_BACKOFF_MS = 100;
   private static final long LAST_BACKOFF_MS = 1_000;
+  private static final Duration CLOSE = Duration.ofSeconds(5);
 
   private final DataSource dataSource;
   private final TopicTable topics;
@@ -80,9 +81,8 @@ final class ShardRelay implements Runnable {
       long startedAt = System.nanoTime();
       try {
         own();
-      } catch (SQLException | RuntimeException e) {
-        state = "WAITING";
-        fault = "shard %d of outbox '%s': %s".formatted(shard, options.name(), e);
+      } catch (Throwable e) {
+        failed(e);
         LOG.warn("{}; trying again in {} ms", fault, backoff, e);
         if (System.nanoTime() - startedAt > TimeUnit.SECONDS.toNanos(30)) {
           backoff = FIRST_BACKOFF_MS;
@@ -94,27 +94,43 @@ final class ShardRelay implements Runnable {
     state = "STOPPED";
   }
 
+  private void failed(Throwable thrown) {
+    state = "WAITING";
+    fault = "shard %d of outbox '%s': %s".formatted(shard, options.name(), thrown);
+  }
+
   private void own() throws SQLException {
     state = "FENCING";
-    try (KafkaProducer<byte[], byte[]> transactional = transactional();
-        LedgerReader ledger = new LedgerReader(dataSource, shard)) {
-      // the topic may have been made anew while this relay ran
-      LedgerIdentity.require(dataSource, options);
-      transactional.initTransactions();
-      state = "LOADING";
-      RelayPosition position =
-          PositionReader.read(options.config().client(), options.positionsTopic(), shard)
-              .takenOver();
-      UUID source = ledger.source();
-      RowRecords records =
-          new RowRecords(options.name(), source, shard, position.relayEpoch(), topics);
-      try (LaneSender lane = lane(transactional, records)) {
-        // a higher epoch stands in the log before anything is sent under it
-        lane.commit(List.of(), position);
-        position = publishUnpublished(ledger, lane, position);
-        fault = null;
-        stream(ledger, lane, position);
-      }
+    KafkaProducer<byte[], byte[]> transactional = transactional();
+    try (LedgerReader ledger = new LedgerReader(dataSource, shard)) {
+      publish(transactional, ledger);
+    } catch (Throwable e) {
+      // said before the close below, which may wait for a broker
+      failed(e);
+      throw e;
+    } finally {
+      // without a bound it would wait for the end of an open transaction; the next fence ends it
+      transactional.close(CLOSE);
+    }
+  }
+
+  private void publish(KafkaProducer<byte[], byte[]> transactional, LedgerReader ledger)
+      throws SQLException {
+    // the topic may have been made anew while this relay ran
+    LedgerIdentity.require(dataSource, options);
+    transactional.initTransactions();
+    state = "LOADING";
+    RelayPosition position =
+        PositionReader.read(options.config().client(), options.positionsTopic(), shard).takenOver();
+    UUID source = ledger.source();
+    RowRecords records =
+        new RowRecords(options.name(), source, shard, position.relayEpoch(), topics);
+    try (LaneSender lane = lane(transactional, records)) {
+      // a higher epoch stands in the log before anything is sent under it
+      lane.commit(List.of(), position);
+      position = publishUnpublished(ledger, lane, position);
+      fault = null;
+      stream(ledger, lane, position);
     }
   }
 

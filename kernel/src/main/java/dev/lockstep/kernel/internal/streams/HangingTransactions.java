@@ -45,6 +45,7 @@ final class HangingTransactions {
 
   private static final Logger LOG = LoggerFactory.getLogger(HangingTransactions.class);
   private static final long TIMEOUT_SECONDS = 2;
+  private static final String HANGING = "hanging transaction in ";
 
   /** An open transaction as its partition sees it. */
   private record Open(TopicPartition partition, long producerId, int epoch, int coordinatorEpoch) {}
@@ -54,6 +55,7 @@ final class HangingTransactions {
   private final Pattern ids;
   private final List<TopicPartition> changelog;
   private final Alarms alarms;
+  private final Set<String> standing = new HashSet<>();
   private Set<Open> seenBefore = Set.of();
 
   HangingTransactions(Admin admin, String applicationId, int partitions, Alarms alarms) {
@@ -77,11 +79,37 @@ final class HangingTransactions {
         }
       }
       seenBefore = forgotten;
+      clearAllBut(forgotten);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     } catch (ExecutionException | TimeoutException e) {
       LOG.debug("{}: open transactions could not be looked at", applicationId, e);
     }
+  }
+
+  /** True while something is denied: worth a look even when all is running. */
+  boolean hasAlarms() {
+    return !standing.isEmpty();
+  }
+
+  /** Somebody else may have ended a transaction that could not be ended here. */
+  private void clearAllBut(Set<Open> forgotten) {
+    Set<String> still =
+        forgotten.stream().map(HangingTransactions::subject).collect(Collectors.toSet());
+    for (String subject : List.copyOf(standing)) {
+      if (subject.startsWith(HANGING) && !still.contains(subject)) {
+        clear(subject);
+      }
+    }
+  }
+
+  private void clear(String subject) {
+    standing.remove(subject);
+    alarms.clear(subject);
+  }
+
+  private static String subject(Open open) {
+    return HANGING + open.partition();
   }
 
   private Set<Open> forgotten() throws InterruptedException, ExecutionException, TimeoutException {
@@ -144,10 +172,11 @@ final class HangingTransactions {
     String subject = "open transactions of " + what;
     try {
       T value = result.get(TIMEOUT_SECONDS, TimeUnit.SECONDS);
-      alarms.clear(subject);
+      clear(subject);
       return Optional.of(value);
     } catch (ExecutionException e) {
       if (e.getCause() instanceof AuthorizationException) {
+        standing.add(subject);
         alarms.raise(
             subject,
             "%s: %s may not be looked at (%s), so a transaction that hangs there would hold up this host: allow Describe and Read"
@@ -182,7 +211,7 @@ final class HangingTransactions {
   }
 
   private void end(Open open) throws InterruptedException, TimeoutException {
-    String subject = "hanging transaction in " + open.partition();
+    String subject = subject(open);
     try {
       admin
           .abortTransaction(
@@ -193,9 +222,10 @@ final class HangingTransactions {
                   open.coordinatorEpoch()))
           .all()
           .get(TIMEOUT_SECONDS, TimeUnit.SECONDS);
-      alarms.clear(subject);
+      clear(subject);
       LOG.warn("{}: ended a transaction that its coordinator had forgotten: {}", subject, open);
     } catch (ExecutionException e) {
+      standing.add(subject);
       alarms.raise(
           subject,
           "%s: %s is forgotten by its coordinator and holds up this host; it could not be ended (%s): allow Alter on the cluster, or run kafka-transactions abort"

@@ -111,11 +111,19 @@ public final class StreamsHost implements AutoCloseable {
     }
     chores.shutdownNow();
     HostParts used = parts;
-    if (used != null) {
-      used.ticker().close();
+    try {
+      if (used != null) {
+        used.ticker().close();
+      }
+    } finally {
+      // on an interrupted thread each of them may throw; partitions must not stay here without
+      // ticks
+      try {
+        closeStreams();
+      } finally {
+        admin.close(Duration.ofSeconds(2));
+      }
     }
-    closeStreams();
-    admin.close(Duration.ofSeconds(2));
   }
 
   private HostHealth.State state() {
@@ -291,6 +299,8 @@ public final class StreamsHost implements AutoCloseable {
           KafkaStreams current = streams;
           if (current == null || current.state() != KafkaStreams.State.RUNNING) {
             reaper.reap();
+            hanging.look();
+          } else if (hanging.hasAlarms()) {
             hanging.look();
           }
         },

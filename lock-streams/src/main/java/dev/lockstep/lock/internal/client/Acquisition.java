@@ -5,6 +5,7 @@ import dev.lockstep.lock.LockDeniedException;
 import dev.lockstep.lock.LockException;
 import dev.lockstep.lock.LockTimeoutException;
 import dev.lockstep.lock.internal.client.PartitionSession.Ticket;
+import dev.lockstep.schema.lock.AcquireOutcome;
 import dev.lockstep.schema.lock.AcquireReply;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -131,6 +132,10 @@ final class Acquisition {
       @Nullable AcquireReply reply,
       @Nullable Throwable error) {
     if (over) {
+      if (reply != null && reply.getOutcome() == AcquireOutcome.GRANTED) {
+        // an Acquire that was sent again may stand behind the Cancel that was to end it
+        core.sendCancel(session, ticket, parts.get(index).getValue());
+      }
       return;
     }
     current = null;
@@ -145,7 +150,7 @@ final class Acquisition {
     switch (reply.getOutcome()) {
       case GRANTED -> {
         List<String> got = parts.get(index).getValue();
-        Granted grant = new Granted(session, ticket, reply.getToken(), got, core.callbacks());
+        Granted grant = new Granted(session, ticket, reply.getToken(), got);
         if (session.hold(grant)) {
           granted.add(grant);
           next(index + 1);
@@ -159,7 +164,7 @@ final class Acquisition {
   }
 
   private void hand() {
-    GrantedLease done = new GrantedLease(core, granted);
+    GrantedLease done = GrantedLease.of(core, granted);
     granted = new ArrayList<>();
     finish(
         () -> {

@@ -248,17 +248,21 @@ public final class ClientCore implements AutoCloseable {
     closing = true;
     sender.stop();
     List.copyOf(acquisitions).forEach(acquisition -> acquisition.fail(closed()));
-    for (PartitionSession session : sessions.values()) {
-      PartitionSession.Ended ended = session.end();
-      ended.held().forEach(grant -> grant.changed(Lease.State.LOST));
-      sender.sendLast(session, ended.owner(), new CloseSession(ended.owner()));
-    }
     timer.shutdownNow();
     watch.shutdownNow();
-    reader.close();
-    sender.close();
-    List.copyOf(releases.keySet()).forEach(id -> released(id, false));
-    callbacks.close();
+    try {
+      for (PartitionSession session : sessions.values()) {
+        PartitionSession.Ended ended = session.end();
+        ended.held().forEach(Granted::changed);
+        sender.sendLast(session, ended.owner(), new CloseSession(ended.owner()));
+      }
+      reader.close();
+      sender.close();
+    } finally {
+      // an interrupted caller, too, leaves nobody waiting
+      List.copyOf(releases.keySet()).forEach(id -> released(id, false));
+      callbacks.close();
+    }
   }
 
   private static LockException closed() {
@@ -315,7 +319,7 @@ public final class ClientCore implements AutoCloseable {
   }
 
   private static void safeAgain(PartitionSession session) {
-    session.grants().forEach(grant -> grant.changed(Lease.State.SAFE));
+    session.grants().forEach(Granted::changed);
   }
 
   private static void expire(@Nullable PartitionSession session, String owner) {
@@ -323,7 +327,7 @@ public final class ClientCore implements AutoCloseable {
       return;
     }
     PartitionSession.Ended ended = session.end();
-    ended.held().forEach(grant -> grant.changed(Lease.State.LOST));
+    ended.held().forEach(Granted::changed);
     ended
         .pending()
         .forEach(
@@ -343,7 +347,7 @@ public final class ClientCore implements AutoCloseable {
       if (grant.owner().equals(forced.getOwner()) && grant.number() == forced.getNumber()) {
         LOG.warn("Lock on '{}' was taken away by {}", forced.getKey(), forced.getBy());
         var unused = release(grant);
-        grant.changed(Lease.State.LOST);
+        grant.changed();
       }
     }
   }
@@ -369,7 +373,7 @@ public final class ClientCore implements AutoCloseable {
   private void look() {
     for (PartitionSession session : sessions.values()) {
       if (session.fellIntoJeopardy()) {
-        session.grants().forEach(grant -> grant.changed(Lease.State.JEOPARDY));
+        session.grants().forEach(Granted::changed);
       }
     }
   }

@@ -63,21 +63,32 @@ final class CommandSender implements AutoCloseable {
       outgoing.dropped().run();
       return;
     }
-    var unused =
-        producer.send(
-            record(outgoing.session(), outgoing.key(), outgoing.command()),
-            (metadata, error) -> {
-              if (error == null) {
-                fault = null;
-                outgoing.appended().run();
-              } else if (closing) {
-                outgoing.dropped().run();
-              } else {
-                fault = "Commands cannot be appended to '%s': %s".formatted(topic, error);
-                LOG.warn("Lock command was not appended, sent again: {}", error.toString());
-                timer.accept(RESEND, () -> send(outgoing));
-              }
-            });
+    try {
+      var unused =
+          producer.send(
+              record(outgoing.session(), outgoing.key(), outgoing.command()),
+              (metadata, error) -> {
+                if (error == null) {
+                  fault = null;
+                  outgoing.appended().run();
+                } else {
+                  failed(outgoing, error);
+                }
+              });
+    } catch (RuntimeException e) {
+      // an interrupted caller, say: the command must not be lost for it
+      failed(outgoing, e);
+    }
+  }
+
+  private void failed(Outgoing outgoing, Exception error) {
+    if (closing) {
+      outgoing.dropped().run();
+      return;
+    }
+    fault = "Commands cannot be appended to '%s': %s".formatted(topic, error);
+    LOG.warn("Lock command was not appended, sent again: {}", error.toString());
+    timer.accept(RESEND, () -> send(outgoing));
   }
 
   /** The last word to a partition: not sent again, the service expires the session otherwise. */

@@ -178,7 +178,10 @@ final class PartitionSession {
     if (until - deadline > 0) {
       deadline = until;
     }
-    safe = clock.getAsLong() - deadline < 0;
+    if (clock.getAsLong() - deadline < 0) {
+      safe = true;
+    }
+    // only fellIntoJeopardy may take it back, or nobody would be told
     return !before && safe;
   }
 

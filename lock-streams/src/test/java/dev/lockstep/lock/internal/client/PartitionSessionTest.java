@@ -7,20 +7,13 @@ import dev.lockstep.lock.internal.client.PartitionSession.Ticket;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 /** When a lease counts as safe: a session of 10 s with ticks of 100 ms, so 9.7 s from a send. */
 class PartitionSessionTest {
 
-  private final Callbacks callbacks = new Callbacks();
   private long nanos = Long.MAX_VALUE - TimeUnit.SECONDS.toNanos(15); // wraps during the tests
   private final PartitionSession session = new PartitionSession("c", 3, 10_000, 100, () -> nanos);
-
-  @AfterEach
-  void stopCallbacks() {
-    callbacks.close();
-  }
 
   private void pass(long millis) {
     nanos += TimeUnit.MILLISECONDS.toNanos(millis);
@@ -34,7 +27,7 @@ class PartitionSessionTest {
     PendingAcquire pending = session.answered(ticket.owner(), ticket.number());
     assertThat(pending).isNotNull();
     session.prolongedBy(ticket.owner(), sentAt);
-    Granted grant = new Granted(session, ticket, 17, List.of("k"), callbacks);
+    Granted grant = new Granted(session, ticket, 17, List.of("k"));
     assertThat(session.hold(grant)).isTrue();
     return grant;
   }
@@ -98,6 +91,19 @@ class PartitionSessionTest {
 
     assertThat(session.beatAnswered(beat.owner(), beat.number())).isFalse();
     assertThat(grant.state()).isEqualTo(Lease.State.JEOPARDY);
+  }
+
+  /** An answer that helps nothing must not hide that the deadline has passed. */
+  @Test
+  void jeopardyIsToldEvenIfAnOldAnswerComesFirst() {
+    grantAt(nanos, open());
+    Ticket beat = session.nextBeat();
+    session.beatAppended(beat.number());
+    pass(9_700);
+
+    assertThat(session.beatAnswered(beat.owner(), beat.number())).isFalse();
+
+    assertThat(session.fellIntoJeopardy()).isTrue();
   }
 
   @Test

@@ -51,7 +51,10 @@ public final class CommandLoop implements Runnable {
   private static final int BATCH = 64;
   private static final long FIRST_BACKOFF_MS = 100;
   private static final long LAST_BACKOFF_MS = 1_000;
-  private static final Set<String> OWN_STATES = Set.of("22", "23", "44", "P0");
+
+  /** Classes of SQLSTATE that pass or are mended: connection, roles, missing tables, resources. */
+  private static final Set<String> PASSING =
+      Set.of("08", "25", "28", "3D", "40", "42", "53", "55", "57", "58", "XX");
 
   private final Participant participant;
   private final Outbox outbox;
@@ -180,8 +183,8 @@ public final class CommandLoop implements Runnable {
   }
 
   /**
-   * Data, constraint, check and raised errors (SQLSTATE 22, 23, 44, P0) are the command's own, as
-   * is everything that is thrown outside the database. All else may pass.
+   * Data, constraint and raised errors are the command's own, and so is what is thrown outside the
+   * database: waiting for them to pass would hold up the commands behind.
    */
   private static boolean isOfTheSurroundings(Exception thrown) {
     Throwable cause = thrown;
@@ -192,7 +195,7 @@ public final class CommandLoop implements Runnable {
       return false;
     }
     String state = ((SQLException) cause).getSQLState();
-    return state == null || !OWN_STATES.contains(state.substring(0, Math.min(2, state.length())));
+    return state == null || state.length() < 2 || PASSING.contains(state.substring(0, 2));
   }
 
   private void doAll(List<StepCommand> commands) throws SQLException {
