@@ -108,7 +108,7 @@ class HostClusterIT {
 
   private static void closesNoEarlier(TallyWorld world, TallyLoad load, String key, int round)
       throws Exception {
-    Duration armed = Duration.ofSeconds(6);
+    Duration armed = Duration.ofSeconds(10);
     int before = closed(world).size();
     long sentAt = System.nanoTime();
     load.send(key, new Tally.Arm(key, armed.toMillis()));
@@ -124,7 +124,9 @@ class HostClusterIT {
             });
     Duration took = Duration.ofNanos(System.nanoTime() - sentAt);
     System.out.printf("round %d: %d leads, closed after %s%n", round, leads[0], took);
-    assertThat(took).isGreaterThanOrEqualTo(armed);
+    // once, the later clock may count against the earlier one: part of the two ticks that whoever
+    // relies on a deadline subtracts; a clock that is fooled each time gains several times as much
+    assertThat(took).isGreaterThanOrEqualTo(armed.minusMillis(2 * AHEAD_MS));
   }
 
   private static TopicPartition input(TallyWorld world, String key) {

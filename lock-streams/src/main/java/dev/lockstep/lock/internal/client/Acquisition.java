@@ -36,7 +36,7 @@ final class Acquisition {
   /** The Acquire that is waited for. */
   private record Current(PartitionSession session, Ticket ticket, List<String> keys) {}
 
-  private final ClientCore core;
+  private final Commands commands;
   private final List<Map.Entry<Integer, List<String>>> parts;
   private final List<String> keys = new ArrayList<>();
   private final Duration wait;
@@ -47,8 +47,8 @@ final class Acquisition {
   private @Nullable Future<?> alarm;
   private boolean over;
 
-  Acquisition(ClientCore core, SortedMap<Integer, List<String>> parts, Duration wait) {
-    this.core = core;
+  Acquisition(Commands commands, SortedMap<Integer, List<String>> parts, Duration wait) {
+    this.commands = commands;
     this.parts = List.copyOf(parts.entrySet());
     parts.values().forEach(keys::addAll);
     this.wait = wait;
@@ -64,7 +64,7 @@ final class Acquisition {
               }
             });
     synchronized (this) {
-      alarm = core.in(wait.plus(GRACE), this::noAnswer);
+      alarm = commands.in(wait.plus(GRACE), this::noAnswer);
       next(0);
     }
     return lease;
@@ -87,11 +87,11 @@ final class Acquisition {
     current = null;
     if (asked != null) {
       // a grant that crosses it is freed by it
-      core.sendCancel(asked.session(), asked.ticket(), asked.keys());
+      commands.sendCancel(asked.session(), asked.ticket(), asked.keys());
     }
     releaseAll();
-    core.ended(this);
-    core.callbacks().run(completion);
+    commands.ended(this);
+    commands.callbacks().run(completion);
   }
 
   private synchronized void begin() {
@@ -110,14 +110,14 @@ final class Acquisition {
       return;
     }
     List<String> wanted = parts.get(index).getValue();
-    PartitionSession session = core.session(parts.get(index).getKey());
+    PartitionSession session = commands.session(parts.get(index).getKey());
     PendingAcquire pending =
         new PendingAcquire(wanted, System.nanoTime(), new CompletableFuture<>());
     Ticket ticket;
     synchronized (session.sending()) {
       ticket = session.open(pending);
       current = new Current(session, ticket, wanted);
-      core.sendAcquire(session, ticket, wanted, leftMillis());
+      commands.sendAcquire(session, ticket, wanted, leftMillis());
     }
     var unused =
         pending
@@ -134,7 +134,7 @@ final class Acquisition {
     if (over) {
       if (reply != null && reply.getOutcome() == AcquireOutcome.GRANTED) {
         // an Acquire that was sent again may stand behind the Cancel that was to end it
-        core.sendCancel(session, ticket, parts.get(index).getValue());
+        commands.sendCancel(session, ticket, parts.get(index).getValue());
       }
       return;
     }
@@ -164,7 +164,7 @@ final class Acquisition {
   }
 
   private void hand() {
-    GrantedLease done = GrantedLease.of(core, granted);
+    GrantedLease done = GrantedLease.of(commands, granted);
     granted = new ArrayList<>();
     finish(
         () -> {
@@ -178,7 +178,7 @@ final class Acquisition {
     releaseAll();
     if (wait.isZero() || System.nanoTime() < deadline) {
       // a try that does not wait has not been decided either
-      var unused = core.in(Duration.ofMillis(1), this::begin);
+      var unused = commands.in(Duration.ofMillis(1), this::begin);
     } else {
       fail(
           new LockTimeoutException(
@@ -190,13 +190,13 @@ final class Acquisition {
     fail(
         new LockException(
             "Locks on %s: the lock service has not answered within %s; does it run? (%s)"
-                .formatted(keys, wait.plus(GRACE), core.fault())));
+                .formatted(keys, wait.plus(GRACE), commands.fault())));
   }
 
   private void releaseAll() {
     List<Granted> all = granted;
     granted = new ArrayList<>();
-    all.forEach(core::release);
+    all.forEach(commands::release);
   }
 
   private long leftMillis() {

@@ -1,5 +1,6 @@
 package dev.lockstep.lock.internal.client;
 
+import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.RejectedExecutionException;
@@ -14,13 +15,21 @@ final class Callbacks implements AutoCloseable {
 
   private static final Logger LOG = LoggerFactory.getLogger(Callbacks.class);
 
-  private final ExecutorService threads =
-      Executors.newCachedThreadPool(
-          task -> {
-            Thread thread = new Thread(task, "lock-client-callback");
-            thread.setDaemon(true);
-            return thread;
-          });
+  private final Executor threads;
+
+  Callbacks() {
+    this(
+        Executors.newCachedThreadPool(
+            task -> {
+              Thread thread = new Thread(task, "lock-client-callback");
+              thread.setDaemon(true);
+              return thread;
+            }));
+  }
+
+  Callbacks(Executor threads) {
+    this.threads = threads;
+  }
 
   void run(Runnable task) {
     Runnable guarded =
@@ -42,6 +51,8 @@ final class Callbacks implements AutoCloseable {
   /** Takes no more; what is running goes on. */
   @Override
   public void close() {
-    threads.shutdown();
+    if (threads instanceof ExecutorService pool) {
+      pool.shutdown();
+    }
   }
 }

@@ -47,7 +47,7 @@ import org.slf4j.LoggerFactory;
  * <p>Order of monitors: an {@link Acquisition}, then the sending of a session, then the session. No
  * code of the user runs under any of them ({@link Callbacks}).
  */
-public final class ClientCore implements AutoCloseable {
+public final class ClientCore implements Commands, AutoCloseable {
 
   private static final Logger LOG = LoggerFactory.getLogger(ClientCore.class);
   private static final long LOOK_MS = 20;
@@ -131,15 +131,19 @@ public final class ClientCore implements AutoCloseable {
 
   private static void nothing() {}
 
-  void ended(Acquisition acquisition) {
+  @Override
+  public void ended(Acquisition acquisition) {
     acquisitions.remove(acquisition);
   }
 
-  Callbacks callbacks() {
+  @Override
+  public Callbacks callbacks() {
     return callbacks;
   }
 
-  void sendAcquire(PartitionSession session, Ticket ticket, List<String> keys, long waitMillis) {
+  @Override
+  public void sendAcquire(
+      PartitionSession session, Ticket ticket, List<String> keys, long waitMillis) {
     Acquire acquire =
         new Acquire(
             ticket.owner(),
@@ -159,7 +163,8 @@ public final class ClientCore implements AutoCloseable {
             ClientCore::nothing));
   }
 
-  void sendCancel(PartitionSession session, Ticket asked, List<String> keys) {
+  @Override
+  public void sendCancel(PartitionSession session, Ticket asked, List<String> keys) {
     synchronized (session.sending()) {
       Ticket ticket = session.next(asked.owner());
       if (ticket != null) {
@@ -178,7 +183,8 @@ public final class ClientCore implements AutoCloseable {
   }
 
   /** Runs something later, on the thread of the timer. */
-  Future<?> in(Duration delay, Runnable task) {
+  @Override
+  public Future<?> in(Duration delay, Runnable task) {
     try {
       return timer.schedule(task, delay.toMillis(), TimeUnit.MILLISECONDS);
     } catch (RejectedExecutionException e) {
@@ -203,7 +209,8 @@ public final class ClientCore implements AutoCloseable {
     }
   }
 
-  CompletableFuture<Boolean> release(Granted grant) {
+  @Override
+  public CompletableFuture<Boolean> release(Granted grant) {
     PartitionSession session = grant.session();
     CompletableFuture<Boolean> done = new CompletableFuture<>();
     synchronized (session.sending()) {
@@ -238,6 +245,7 @@ public final class ClientCore implements AutoCloseable {
   }
 
   /** Returns what is being waited out. */
+  @Override
   public @Nullable String fault() {
     String sending = sender.fault();
     return sending != null ? sending : reader.fault();
@@ -378,7 +386,8 @@ public final class ClientCore implements AutoCloseable {
     }
   }
 
-  PartitionSession session(int partition) {
+  @Override
+  public PartitionSession session(int partition) {
     return sessions.computeIfAbsent(
         partition,
         p ->

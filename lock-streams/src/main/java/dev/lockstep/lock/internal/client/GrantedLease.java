@@ -19,7 +19,7 @@ final class GrantedLease implements Lease {
 
   private static final Logger LOG = LoggerFactory.getLogger(GrantedLease.class);
 
-  private final ClientCore core;
+  private final Commands commands;
   private final List<Granted> parts;
   private final Map<String, Long> tokens = new TreeMap<>();
   private final AtomicReference<@Nullable CompletableFuture<Boolean>> released =
@@ -29,14 +29,14 @@ final class GrantedLease implements Lease {
   private State told = State.SAFE;
   private boolean calling;
 
-  private GrantedLease(ClientCore core, List<Granted> parts) {
-    this.core = core;
+  private GrantedLease(Commands commands, List<Granted> parts) {
+    this.commands = commands;
     this.parts = List.copyOf(parts);
     parts.forEach(part -> part.keys().forEach(key -> tokens.put(key, part.token())));
   }
 
-  static GrantedLease of(ClientCore core, List<Granted> parts) {
-    GrantedLease lease = new GrantedLease(core, parts);
+  static GrantedLease of(Commands commands, List<Granted> parts) {
+    GrantedLease lease = new GrantedLease(commands, parts);
     parts.forEach(part -> part.observe(lease::refresh));
     return lease;
   }
@@ -97,7 +97,7 @@ final class GrantedLease implements Lease {
         });
     if (!calling) {
       calling = true;
-      core.callbacks().run(this::callInOrder);
+      commands.callbacks().run(this::callInOrder);
     }
   }
 
@@ -122,7 +122,7 @@ final class GrantedLease implements Lease {
       CompletableFuture<Boolean> earlier = released.get();
       return earlier == null ? done : earlier;
     }
-    List<CompletableFuture<Boolean>> all = parts.stream().map(core::release).toList();
+    List<CompletableFuture<Boolean>> all = parts.stream().map(commands::release).toList();
     CompletableFuture.allOf(all.toArray(CompletableFuture[]::new))
         .whenComplete(
             (nothing, error) -> {

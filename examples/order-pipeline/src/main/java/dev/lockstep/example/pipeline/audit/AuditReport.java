@@ -17,6 +17,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVPrinter;
+import org.jspecify.annotations.Nullable;
 
 /** What a run came to: figures, violations, and the files of the report. */
 public final class AuditReport {
@@ -24,16 +25,17 @@ public final class AuditReport {
   private final Evidence evidence;
   private final List<String> violations;
   private final double seconds;
-  private final Map<String, Double> recovery;
+  private final Map<String, @Nullable Double> recovery;
 
   /**
    * Makes a report.
    *
    * @param evidence what was looked at
    * @param seconds from the first start of a saga to the last end
-   * @param recovery seconds from a kill to the next step, by process; empty without kills
+   * @param recovery seconds from a kill to the next step, by process; null: it had nothing more to
+   *     do; empty without kills
    */
-  public AuditReport(Evidence evidence, double seconds, Map<String, Double> recovery) {
+  public AuditReport(Evidence evidence, double seconds, Map<String, @Nullable Double> recovery) {
     this.evidence = evidence;
     this.violations = Checks.violations(evidence);
     this.seconds = seconds;

@@ -27,6 +27,7 @@ import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.WakeupException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -82,11 +83,13 @@ final class RecoveryWatch implements AutoCloseable {
     return killedAt.isEmpty();
   }
 
-  /** Returns the seconds, by process; the longest when one was killed several times. */
-  synchronized Map<String, Double> seconds() {
-    Map<String, Double> copy = new TreeMap<>(seconds);
-    // a process that never did anything again must show in the report
-    killedAt.keySet().forEach(what -> copy.put(what, -1.0));
+  /**
+   * Returns the seconds, by process; the longest when one was killed several times, null when it
+   * did nothing any more.
+   */
+  synchronized Map<String, @Nullable Double> seconds() {
+    Map<String, @Nullable Double> copy = new TreeMap<>(seconds);
+    killedAt.keySet().forEach(what -> copy.put(what, null));
     return copy;
   }
 
