@@ -116,7 +116,8 @@ class HostClusterIT {
     int[] leads = {0};
     await()
         .atMost(LONG)
-        .pollInterval(Duration.ofMillis(20))
+        // long enough that records come in under each leader
+        .pollInterval(Duration.ofMillis(300))
         .until(
             () -> {
               lead(input(world, key), 2 + leads[0]++ % 2);
