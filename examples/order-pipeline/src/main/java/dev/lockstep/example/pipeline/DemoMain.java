@@ -211,7 +211,7 @@ public final class DemoMain implements Callable<Integer> {
     public void close() {
       Demo running = demo;
       if (running != null) {
-        running.close();
+        running.abort();
       }
       delete(directory);
     }

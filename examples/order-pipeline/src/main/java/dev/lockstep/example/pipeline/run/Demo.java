@@ -143,6 +143,26 @@ public final class Demo implements AutoCloseable {
     return addresses;
   }
 
+  /**
+   * Ends everything at once, for a JVM that is going down: PostgreSQL's own hook may have stopped
+   * it already, and services would wait for it.
+   */
+  public void abort() {
+    List<AutoCloseable> parts;
+    synchronized (open) {
+      parts = new ArrayList<>(open);
+    }
+    for (AutoCloseable part : parts) {
+      if (part instanceof Processes processes) {
+        processes.killAll();
+        synchronized (open) {
+          open.remove(part);
+        }
+      }
+    }
+    close();
+  }
+
   @Override
   public void close() {
     List<AutoCloseable> parts;

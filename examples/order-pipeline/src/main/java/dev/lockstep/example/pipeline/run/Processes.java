@@ -2,9 +2,9 @@ package dev.lockstep.example.pipeline.run;
 
 import dev.lockstep.testkit.process.ChildJvm;
 import java.nio.file.Path;
-import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 
 /** The parts of the pipeline, all in this JVM or each in a process of its own. */
 final class Processes implements AutoCloseable {
@@ -14,7 +14,7 @@ final class Processes implements AutoCloseable {
 
   private final Environment environment;
   private final boolean apart;
-  private final Map<Role, AutoCloseable> running = new EnumMap<>(Role.class);
+  private final Map<Role, AutoCloseable> running = new ConcurrentHashMap<>();
 
   Processes(Environment environment, boolean apart) {
     this.environment = environment;
@@ -36,6 +36,14 @@ final class Processes implements AutoCloseable {
     if (running.get(role) instanceof ChildJvm child) {
       child.kill();
     }
+  }
+
+  /** Kills every part that has a process; parts of this JVM end with it. */
+  void killAll() {
+    running.values().stream()
+        .filter(ChildJvm.class::isInstance)
+        .forEach(part -> ((ChildJvm) part).kill());
+    running.clear();
   }
 
   /** Returns parts whose processes ended by themselves. */
