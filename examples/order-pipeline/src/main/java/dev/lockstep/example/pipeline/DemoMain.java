@@ -62,8 +62,9 @@ public final class DemoMain implements Callable<Integer> {
       names = "--kill",
       paramLabel = "WHAT@SECONDS",
       description =
-          "Kill with SIGKILL and start again: broker, locks, orchestrator, order, inventory, payment"
-              + " or shipping. May be given several times; implies --processes.")
+          "Kill with SIGKILL and start again, SECONDS after the first saga began: broker, locks,"
+              + " orchestrator, order, inventory, payment or shipping. May be given several times;"
+              + " implies --processes.")
   private List<String> kills = new ArrayList<>();
 
   @Option(names = "--seed", paramLabel = "S", description = "Seed of failures and opening stock.")
@@ -183,6 +184,12 @@ public final class DemoMain implements Callable<Integer> {
     }
     if (Files.exists(report) && !Files.isDirectory(report)) {
       faults.add("--report " + report + " is a file, needs to be a directory");
+    } else {
+      try {
+        Files.delete(Files.createTempFile(Files.createDirectories(report), "write", ".test"));
+      } catch (IOException e) {
+        faults.add("--report " + report + " cannot be written to: " + e);
+      }
     }
     if (input != null) {
       try {
@@ -276,6 +283,7 @@ public final class DemoMain implements Callable<Integer> {
   private static final class Screen implements Demo.Progress, AutoCloseable {
 
     private @Nullable ProgressBar bar;
+    private int tenths;
 
     @Override
     public void phase(String name) {
@@ -285,6 +293,15 @@ public final class DemoMain implements Callable<Integer> {
 
     @Override
     public void ended(int done, int all) {
+      if (System.console() == null) {
+        // a file or a pipe: a line at each tenth instead of a bar
+        int tenth = all == 0 ? 10 : done * 10 / all;
+        if (tenth > tenths) {
+          tenths = tenth;
+          System.out.printf("Sagas %d/%d%n", done, all);
+        }
+        return;
+      }
       if (bar == null) {
         bar =
             new ProgressBarBuilder()

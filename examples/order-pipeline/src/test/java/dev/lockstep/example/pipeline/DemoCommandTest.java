@@ -77,6 +77,8 @@ class DemoCommandTest {
   @Test
   void reportThatIsAFileIsRefused() throws IOException {
     assertThat(refused("--report", file("report", "x"))).contains("is a file");
+    assertThat(refused("--report", directory.resolve("report/below").toString()))
+        .contains("cannot be written to");
   }
 
   @Test
