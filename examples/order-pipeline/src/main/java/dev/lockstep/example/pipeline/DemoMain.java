@@ -293,8 +293,8 @@ public final class DemoMain implements Callable<Integer> {
 
     @Override
     public void ended(int done, int all) {
-      if (System.console() == null) {
-        // a file or a pipe: a line at each tenth instead of a bar
+      if (!Boolean.getBoolean("demo.terminal")) {
+        // a file or a pipe, the script has looked: a line at each tenth instead of a bar
         int tenth = all == 0 ? 10 : done * 10 / all;
         if (tenth > tenths) {
           tenths = tenth;
