@@ -92,17 +92,7 @@ class HostClusterIT {
     try (TopicAdmin topics = new TopicAdmin(world.config())) {
       topics.changeLayout(
           world.config().named("tally.commands"),
-          layout ->
-              new Layout(
-                  layout.getTopic(),
-                  layout.getTopicId(),
-                  layout.getTopicEpoch(),
-                  layout.getPartitions(),
-                  500,
-                  layout.getLogicVersion(),
-                  layout.getSchemas(),
-                  layout.getDestinations(),
-                  layout.getLimits()));
+          layout -> Layout.newBuilder(layout).setTickMillis(500).build());
     }
   }
 

@@ -391,32 +391,14 @@ class HostFaultsIT {
   }
 
   private static Layout withLogic(Layout layout, int version) {
-    return new Layout(
-        layout.getTopic(),
-        layout.getTopicId(),
-        layout.getTopicEpoch(),
-        layout.getPartitions(),
-        layout.getTickMillis(),
-        version,
-        layout.getSchemas(),
-        layout.getDestinations(),
-        layout.getLimits());
+    return Layout.newBuilder(layout).setLogicVersion(version).build();
   }
 
   private static Layout withSchema(Layout layout, long schema) {
     List<Long> schemas = new ArrayList<>(layout.getSchemas());
     schemas.add(schema);
     schemas.sort(null);
-    return new Layout(
-        layout.getTopic(),
-        layout.getTopicId(),
-        layout.getTopicEpoch(),
-        layout.getPartitions(),
-        layout.getTickMillis(),
-        layout.getLogicVersion(),
-        schemas,
-        layout.getDestinations(),
-        layout.getLimits());
+    return Layout.newBuilder(layout).setSchemas(schemas).build();
   }
 
   private static Layout withTick(Layout layout, int tick, int partitions) {
@@ -426,16 +408,7 @@ class HostFaultsIT {
       destinations.add(
           new Destination(d.getTopic(), totals ? partitions : d.getPartitions(), d.getMaxBytes()));
     }
-    return new Layout(
-        layout.getTopic(),
-        layout.getTopicId(),
-        layout.getTopicEpoch(),
-        layout.getPartitions(),
-        tick,
-        layout.getLogicVersion(),
-        layout.getSchemas(),
-        destinations,
-        layout.getLimits());
+    return Layout.newBuilder(layout).setTickMillis(tick).setDestinations(destinations).build();
   }
 
   /** A well-formed record of a schema that the Layout does not list. */

@@ -234,10 +234,9 @@ class HostStateIT {
   void transactionThatItsCoordinatorForgotIsEnded() throws Exception {
     try (TallyLoad load = load(45);
         Admin admin = Admin.create(Map.of("bootstrap.servers", cluster.bootstrapServers()))) {
-      int rounds = Rounds.of(3, 30);
       boolean seen = false;
       // once it has happened and was mended, more of it is for the soak
-      for (int round = 0; round < rounds && !(seen && rounds == 3); round++) {
+      for (int round = 0; round < Rounds.of(3, 30) && (Rounds.isSoak() || !seen); round++) {
         ChildJvm owner = world.process("owner-" + round, "cache=0", "transaction=3");
         await()
             .atMost(LONG)

@@ -4,9 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
-import dev.lockstep.kernel.HostOptions;
-import dev.lockstep.kernel.TopicAdmin;
-import dev.lockstep.kernel.TopicPlan;
 import dev.lockstep.schema.EffectPosition;
 import dev.lockstep.schema.LockSchemas;
 import dev.lockstep.schema.LockstepConfig;
@@ -14,8 +11,6 @@ import dev.lockstep.schema.LockstepHeaders;
 import dev.lockstep.schema.Partitions;
 import dev.lockstep.schema.SingleObjectCodec;
 import dev.lockstep.schema.lock.ForceRelease;
-import dev.lockstep.testkit.kafka.BrokerProfile;
-import dev.lockstep.testkit.kafka.KafkaCluster;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -48,32 +43,24 @@ import org.junit.jupiter.api.io.TempDir;
 class LockClientEndsIT {
 
   private static final Duration WAIT = Duration.ofSeconds(20);
-  private static final int PARTITIONS = 4;
 
   @TempDir static Path directory;
-  private static KafkaCluster cluster;
+  private static LockWorld world;
   private static LockstepConfig config;
-  private static LockService service;
 
   @BeforeAll
   static void startService() {
-    cluster = KafkaCluster.start(directory, 1, BrokerProfile.TUNED);
-    config = LockstepConfig.of(cluster.bootstrapServers());
-    try (TopicAdmin topics = new TopicAdmin(config)) {
-      topics.create(
-          new TopicPlan(List.of(LockTopics.plan(config, PARTITIONS, List.of())), List.of()));
-    }
-    service = LockService.start(HostOptions.tuned(config, directory.resolve("state")));
+    world = new LockWorld(directory);
+    config = world.config();
   }
 
   @AfterAll
   static void stopService() {
-    service.close();
-    cluster.close();
+    world.close();
   }
 
   private static LockClient client() {
-    return LockClient.connect(LockClientOptions.of(config).withTtl(Duration.ofSeconds(3)));
+    return world.client();
   }
 
   /** Two keys, the first in a lower partition than the second: acquired in this order. */
@@ -81,7 +68,7 @@ class LockClientEndsIT {
     List<String> sorted =
         IntStream.range(0, 50)
             .mapToObj(i -> name + "-" + i)
-            .sorted(Comparator.comparing(key -> Partitions.of(key, PARTITIONS)))
+            .sorted(Comparator.comparing(key -> Partitions.of(key, LockWorld.PARTITIONS)))
             .toList();
     return List.of(sorted.get(0), sorted.get(sorted.size() - 1));
   }
@@ -92,7 +79,7 @@ class LockClientEndsIT {
     List<String> samePartition =
         IntStream.range(0, 50)
             .mapToObj(i -> "forced-" + i)
-            .filter(key -> Partitions.of(key, PARTITIONS) == 1)
+            .filter(key -> Partitions.of(key, LockWorld.PARTITIONS) == 1)
             .limit(2)
             .toList();
     String key = samePartition.get(0);
@@ -123,7 +110,7 @@ class LockClientEndsIT {
           .send(
               new ProducerRecord<>(
                   config.named(LockSchemas.COMMANDS),
-                  Partitions.of(key, PARTITIONS),
+                  Partitions.of(key, LockWorld.PARTITIONS),
                   key.getBytes(StandardCharsets.UTF_8),
                   new SingleObjectCodec(LockSchemas.CATALOG)
                       .encode(new ForceRelease(key, token, "ops@example", "stuck"))))
@@ -271,7 +258,7 @@ class LockClientEndsIT {
 
   private static void append(KafkaProducer<byte[], byte[]> producer, String key, byte[] value)
       throws Exception {
-    int partition = Partitions.of(key, PARTITIONS);
+    int partition = Partitions.of(key, LockWorld.PARTITIONS);
     ProducerRecord<byte[], byte[]> record =
         new ProducerRecord<>(
             config.named(LockSchemas.EVENTS),

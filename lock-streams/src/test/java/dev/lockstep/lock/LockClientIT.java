@@ -4,13 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
-import dev.lockstep.kernel.HostOptions;
 import dev.lockstep.kernel.ReplayAudit;
-import dev.lockstep.kernel.TopicAdmin;
-import dev.lockstep.kernel.TopicPlan;
 import dev.lockstep.schema.LockstepConfig;
-import dev.lockstep.testkit.kafka.BrokerProfile;
-import dev.lockstep.testkit.kafka.KafkaCluster;
 import dev.lockstep.testkit.postgres.PostgresServer;
 import java.nio.file.Path;
 import java.sql.Connection;
@@ -42,28 +37,22 @@ class LockClientIT {
   private static final Duration WAIT = Duration.ofSeconds(20);
 
   @TempDir static Path directory;
-  private static KafkaCluster cluster;
+  private static LockWorld world;
   private static LockstepConfig config;
-  private static LockService service;
 
   @BeforeAll
   static void startService() {
-    cluster = KafkaCluster.start(directory, 1, BrokerProfile.TUNED);
-    config = LockstepConfig.of(cluster.bootstrapServers());
-    try (TopicAdmin topics = new TopicAdmin(config)) {
-      topics.create(new TopicPlan(List.of(LockTopics.plan(config, 4, List.of())), List.of()));
-    }
-    service = LockService.start(HostOptions.tuned(config, directory.resolve("state")));
+    world = new LockWorld(directory);
+    config = world.config();
   }
 
   @AfterAll
   static void stopService() {
-    service.close();
-    cluster.close();
+    world.close();
   }
 
   private static LockClient client() {
-    return LockClient.connect(LockClientOptions.of(config).withTtl(Duration.ofSeconds(3)));
+    return world.client();
   }
 
   @Test
@@ -163,9 +152,9 @@ class LockClientIT {
         Lease old = a.lock("guarded").acquire(WAIT);
         old.onChange(states::add);
 
-        cluster.node(1).pause();
+        world.cluster().node(1).pause();
         Lease.State first = states.poll(15, TimeUnit.SECONDS);
-        cluster.node(1).resume();
+        world.cluster().node(1).resume();
         assertThat(first).isEqualTo(Lease.State.JEOPARDY);
         // an outage of the only broker expires nobody: the same token is safe again
         assertThat(states.poll(15, TimeUnit.SECONDS)).isEqualTo(Lease.State.SAFE);
@@ -269,11 +258,11 @@ class LockClientIT {
       lease.onChange(states::add);
       CompletableFuture<Lease> waiter = b.lock("outage").acquireAsync(Duration.ofSeconds(90));
 
-      cluster.node(1).kill();
+      world.cluster().node(1).kill();
       // sessions last 3 s
       await().pollDelay(Duration.ofSeconds(6)).atMost(Duration.ofSeconds(9)).until(() -> true);
-      cluster.node(1).restart();
-      cluster.awaitReady();
+      world.cluster().node(1).restart();
+      world.cluster().awaitReady();
 
       assertThat(states.poll(5, TimeUnit.SECONDS)).isEqualTo(Lease.State.JEOPARDY);
       assertThat(states.poll(40, TimeUnit.SECONDS)).isEqualTo(Lease.State.SAFE);

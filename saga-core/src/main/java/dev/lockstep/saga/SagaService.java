@@ -3,9 +3,14 @@ package dev.lockstep.saga;
 import dev.lockstep.kernel.Host;
 import dev.lockstep.kernel.HostHealth;
 import dev.lockstep.kernel.HostOptions;
+import dev.lockstep.kernel.KernelException;
 import dev.lockstep.saga.internal.Definitions;
 import dev.lockstep.saga.internal.SagaLog;
+import dev.lockstep.schema.LockstepConfig;
 import java.util.Collection;
+import java.util.Optional;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Decides sagas: one instance is enough, several share the partitions and take over from each
@@ -15,6 +20,8 @@ import java.util.Collection;
  * kill of any process.
  */
 public final class SagaService implements AutoCloseable {
+
+  private static final Logger LOG = LoggerFactory.getLogger(SagaService.class);
 
   private final Host host;
 
@@ -35,8 +42,25 @@ public final class SagaService implements AutoCloseable {
    *     its sagas are rejected until {@link SagaTopics#allow}
    */
   public static SagaService start(Collection<Saga<?>> sagas, HostOptions options) {
-    SagaLog.requireUnchanged(options.config(), new Definitions(sagas));
+    compare(new Definitions(sagas), options.config());
     return new SagaService(Host.start(SagaTopics.machine(options.config(), sagas), options));
+  }
+
+  private static void compare(Definitions definitions, LockstepConfig config) {
+    Optional<SagaLog> log;
+    try {
+      log = SagaLog.find(config);
+    } catch (KernelException e) {
+      // no broker, no control topic: the host reports it with everything else that is missing
+      return;
+    }
+    log.map(definitions::requireUnchanged)
+        .filter(missing -> !missing.isEmpty())
+        .ifPresent(
+            missing ->
+                LOG.warn(
+                    "Not allowed by the Layout yet, their sagas are rejected: {}; call SagaTopics.allow when every instance knows them",
+                    missing));
   }
 
   /**

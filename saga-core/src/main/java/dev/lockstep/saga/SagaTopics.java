@@ -90,7 +90,7 @@ public final class SagaTopics {
   public static void allow(LockstepConfig config, Collection<Saga<?>> sagas) {
     Definitions definitions = new Definitions(sagas);
     SagaLog log = SagaLog.of(config);
-    SagaLog.requireUnchanged(config, definitions);
+    definitions.requireUnchanged(log);
     List<TopicSpec> commands =
         participants(sagas).stream().map(name -> commands(config, name, log.partitions())).toList();
     try (TopicAdmin topics = new TopicAdmin(config)) {
@@ -109,16 +109,7 @@ public final class SagaTopics {
     }
     Map<String, Long> limits = new HashMap<>(layout.getLimits());
     limits.putAll(definitions.fingerprints());
-    return new Layout(
-        layout.getTopic(),
-        layout.getTopicId(),
-        layout.getTopicEpoch(),
-        layout.getPartitions(),
-        layout.getTickMillis(),
-        layout.getLogicVersion(),
-        layout.getSchemas(),
-        destinations,
-        limits);
+    return Layout.newBuilder(layout).setDestinations(destinations).setLimits(limits).build();
   }
 
   private static TopicSpec commands(LockstepConfig config, String participant, int partitions) {

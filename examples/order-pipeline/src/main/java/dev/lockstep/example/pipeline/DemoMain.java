@@ -148,20 +148,22 @@ public final class DemoMain implements Callable<Integer> {
       return demo.run();
     } catch (Exception e) {
       Path kept = report.resolve("logs");
-      List<Path> logs = logs(directory);
-      for (Path log : logs) {
-        Files.createDirectories(kept);
-        Files.copy(log, kept.resolve(log.getFileName()), StandardCopyOption.REPLACE_EXISTING);
+      try {
+        keepLogs(directory, kept);
+      } catch (IOException second) {
+        e.addSuppressed(second);
+        throw e;
       }
-      throw logs.isEmpty()
-          ? e
-          : new IOException(message(e) + "; logs: " + kept.toAbsolutePath(), e);
+      throw new IOException(message(e) + "; logs: " + kept.toAbsolutePath(), e);
     }
   }
 
-  private static List<Path> logs(Path directory) throws IOException {
+  private static void keepLogs(Path directory, Path kept) throws IOException {
+    Files.createDirectories(kept);
     try (Stream<Path> files = Files.walk(directory, 3)) {
-      return files.filter(file -> file.getFileName().toString().endsWith(".log")).toList();
+      for (Path log : files.filter(file -> file.toString().endsWith(".log")).toList()) {
+        Files.copy(log, kept.resolve(log.getFileName()), StandardCopyOption.REPLACE_EXISTING);
+      }
     }
   }
 
@@ -184,18 +186,20 @@ public final class DemoMain implements Callable<Integer> {
     }
     if (Files.exists(report) && !Files.isDirectory(report)) {
       faults.add("--report " + report + " is a file, needs to be a directory");
-    } else {
-      try {
-        Files.delete(Files.createTempFile(Files.createDirectories(report), "write", ".test"));
-      } catch (IOException e) {
-        faults.add("--report " + report + " cannot be written to: " + e);
-      }
     }
     if (input != null) {
       try {
         InvoiceReader.read(input, 1);
       } catch (IOException e) {
         faults.add(String.valueOf(e.getMessage()));
+      }
+    }
+    if (faults.isEmpty()) {
+      // last: a refused command line leaves no directory behind
+      try {
+        Files.delete(Files.createTempFile(Files.createDirectories(report), "write", ".test"));
+      } catch (IOException e) {
+        faults.add("--report " + report + " cannot be written to: " + e);
       }
     }
     if (!faults.isEmpty()) {

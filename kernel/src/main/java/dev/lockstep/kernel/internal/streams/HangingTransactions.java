@@ -46,6 +46,7 @@ final class HangingTransactions {
   private static final Logger LOG = LoggerFactory.getLogger(HangingTransactions.class);
   private static final long TIMEOUT_SECONDS = 2;
   private static final String HANGING = "hanging transaction in ";
+  private static final String UNSEEN = "open transactions of ";
 
   /** An open transaction as its partition sees it. */
   private record Open(TopicPartition partition, long producerId, int epoch, int coordinatorEpoch) {}
@@ -55,7 +56,6 @@ final class HangingTransactions {
   private final Pattern ids;
   private final List<TopicPartition> changelog;
   private final Alarms alarms;
-  private final Set<String> standing = new HashSet<>();
   private Set<Open> seenBefore = Set.of();
 
   HangingTransactions(Admin admin, String applicationId, int partitions, Alarms alarms) {
@@ -69,7 +69,7 @@ final class HangingTransactions {
     }
   }
 
-  /** One look; called while the client is not RUNNING. */
+  /** One look; called while the client is not RUNNING, and while an alarm of it stands. */
   void look() {
     try {
       Set<Open> forgotten = forgotten();
@@ -89,23 +89,19 @@ final class HangingTransactions {
 
   /** True while something is denied: worth a look even when all is running. */
   boolean hasAlarms() {
-    return !standing.isEmpty();
+    return alarms.standing().keySet().stream()
+        .anyMatch(subject -> subject.startsWith(HANGING) || subject.startsWith(UNSEEN));
   }
 
   /** Somebody else may have ended a transaction that could not be ended here. */
   private void clearAllBut(Set<Open> forgotten) {
     Set<String> still =
         forgotten.stream().map(HangingTransactions::subject).collect(Collectors.toSet());
-    for (String subject : List.copyOf(standing)) {
+    for (String subject : alarms.standing().keySet()) {
       if (subject.startsWith(HANGING) && !still.contains(subject)) {
-        clear(subject);
+        alarms.clear(subject);
       }
     }
-  }
-
-  private void clear(String subject) {
-    standing.remove(subject);
-    alarms.clear(subject);
   }
 
   private static String subject(Open open) {
@@ -169,14 +165,13 @@ final class HangingTransactions {
 
   /** What cannot be read now is empty; what may not be read is an alarm as well. */
   private <T> Optional<T> read(String what, KafkaFuture<T> result) throws InterruptedException {
-    String subject = "open transactions of " + what;
+    String subject = UNSEEN + what;
     try {
       T value = result.get(TIMEOUT_SECONDS, TimeUnit.SECONDS);
-      clear(subject);
+      alarms.clear(subject);
       return Optional.of(value);
     } catch (ExecutionException e) {
       if (e.getCause() instanceof AuthorizationException) {
-        standing.add(subject);
         alarms.raise(
             subject,
             "%s: %s may not be looked at (%s), so a transaction that hangs there would hold up this host: allow Describe and Read"
@@ -222,10 +217,9 @@ final class HangingTransactions {
                   open.coordinatorEpoch()))
           .all()
           .get(TIMEOUT_SECONDS, TimeUnit.SECONDS);
-      clear(subject);
+      alarms.clear(subject);
       LOG.warn("{}: ended a transaction that its coordinator had forgotten: {}", subject, open);
     } catch (ExecutionException e) {
-      standing.add(subject);
       alarms.raise(
           subject,
           "%s: %s is forgotten by its coordinator and holds up this host; it could not be ended (%s): allow Alter on the cluster, or run kafka-transactions abort"

@@ -297,10 +297,11 @@ public final class StreamsHost implements AutoCloseable {
     schedule(
         () -> {
           KafkaStreams current = streams;
-          if (current == null || current.state() != KafkaStreams.State.RUNNING) {
+          boolean running = current != null && current.state() == KafkaStreams.State.RUNNING;
+          if (!running) {
             reaper.reap();
-            hanging.look();
-          } else if (hanging.hasAlarms()) {
+          }
+          if (!running || hanging.hasAlarms()) {
             hanging.look();
           }
         },

@@ -129,8 +129,6 @@ public final class ClientCore implements Commands, AutoCloseable {
     return lease;
   }
 
-  private static void nothing() {}
-
   @Override
   public void ended(Acquisition acquisition) {
     acquisitions.remove(acquisition);
@@ -153,14 +151,7 @@ public final class ClientCore implements Commands, AutoCloseable {
             keys,
             waitMillis,
             replyTo);
-    sender.send(
-        new Outgoing(
-            session,
-            ticket.owner(),
-            keys.get(0),
-            acquire,
-            ClientCore::nothing,
-            ClientCore::nothing));
+    sender.send(new Outgoing(session, ticket.owner(), keys.get(0), acquire));
   }
 
   @Override
@@ -170,14 +161,7 @@ public final class ClientCore implements Commands, AutoCloseable {
       if (ticket != null) {
         Cancel cancel =
             new Cancel(ticket.owner(), ticket.number(), ticket.lowestUnanswered(), asked.number());
-        sender.send(
-            new Outgoing(
-                session,
-                ticket.owner(),
-                keys.get(0),
-                cancel,
-                ClientCore::nothing,
-                ClientCore::nothing));
+        sender.send(new Outgoing(session, ticket.owner(), keys.get(0), cancel));
       }
     }
   }
@@ -228,7 +212,7 @@ public final class ClientCore implements Commands, AutoCloseable {
               ticket.owner(),
               grant.keys().get(0),
               release(grant, ticket),
-              ClientCore::nothing,
+              () -> {},
               () -> released(id, false)));
     }
     return done;
@@ -372,7 +356,7 @@ public final class ClientCore implements Commands, AutoCloseable {
                   client,
                   new KeepAlive(beat.owner(), beat.number(), replyTo),
                   () -> session.beatAppended(beat.number()),
-                  ClientCore::nothing));
+                  () -> {}));
         }
       }
     }

@@ -35,7 +35,13 @@ final class CommandSender implements AutoCloseable {
       String key,
       Object command,
       Runnable appended,
-      Runnable dropped) {}
+      Runnable dropped) {
+
+    /** A command whose way nobody follows: only its answer counts. */
+    Outgoing(PartitionSession session, String owner, String key, Object command) {
+      this(session, owner, key, command, () -> {}, () -> {});
+    }
+  }
 
   private final String topic;
   private final BiConsumer<Duration, Runnable> timer;

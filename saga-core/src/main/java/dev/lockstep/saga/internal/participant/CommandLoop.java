@@ -124,7 +124,7 @@ public final class CommandLoop implements Runnable {
   private void take(List<ConsumerRecord<byte[], byte[]>> records) throws SQLException {
     List<StepCommand> commands = new ArrayList<>();
     Map<TopicPartition, OffsetAndMetadata> done = new HashMap<>();
-    Map<TopicPartition, UnknownSchemaException> stopped = new LinkedHashMap<>();
+    Map<TopicPartition, String> stopped = new LinkedHashMap<>();
     for (ConsumerRecord<byte[], byte[]> record : records) {
       TopicPartition partition = new TopicPartition(record.topic(), record.partition());
       if (stopped.containsKey(partition)) {
@@ -138,17 +138,15 @@ public final class CommandLoop implements Runnable {
         done.put(partition, new OffsetAndMetadata(record.offset() + 1));
       } catch (UnknownSchemaException e) {
         // not a bad record: a newer release can read it, so nothing behind it may be taken
-        stopped.put(partition, e);
+        stopped.put(partition, String.valueOf(e.getMessage()));
       }
     }
     doBatch(commands);
     if (!done.isEmpty()) {
       consumer.commitSync(done);
     }
-    for (Map.Entry<TopicPartition, UnknownSchemaException> entry : stopped.entrySet()) {
-      throw new SagaException(
-          "Commands of %s wait: %s".formatted(entry.getKey(), entry.getValue().getMessage()),
-          entry.getValue());
+    if (!stopped.isEmpty()) {
+      throw new SagaException("Commands wait: " + stopped);
     }
   }
 

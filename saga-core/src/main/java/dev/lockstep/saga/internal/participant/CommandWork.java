@@ -101,13 +101,21 @@ final class CommandWork {
       OutboxTransaction tx, Barrier barrier, StepCommand command, Savepoint before)
       throws SQLException {
     Savepoint claimed = tx.connection().setSavepoint();
-    Answer answer = encodable(command, answer(tx, command));
+    Answer answer = answer(tx, command);
     if (answer instanceof Answer.Success success) {
-      byte[] payload = payload(success);
-      if (payload.length > 0) {
-        barrier.finish(command, command.getDirection(), Barrier.SUCCESS, "", payload);
+      try {
+        byte[] payload = payload(success);
+        if (payload.length > 0) {
+          barrier.finish(command, command.getDirection(), Barrier.SUCCESS, "", payload);
+        }
+        return reply(command, StepOutcome.SUCCESS, "", 0, payload);
+      } catch (SchemaException e) {
+        // nobody could ever read it: a failure, which undoes what the handler wrote
+        answer =
+            Answer.failure(
+                "Participant '%s': answer to step '%s' cannot be sent: %s"
+                    .formatted(participant.ref().name(), command.getStep(), e.getMessage()));
       }
-      return reply(command, StepOutcome.SUCCESS, "", 0, payload);
     }
     if (answer instanceof Answer.Failure failure && command.getDirection() == Direction.ACTION) {
       tx.connection().rollback(claimed);
@@ -127,23 +135,16 @@ final class CommandWork {
     return reply(command, StepOutcome.RETRY, retry.reason(), retry.after().toMillis(), NOTHING);
   }
 
-  /** A payload that nobody could ever read is a failure, and undoes what the handler wrote. */
-  private Answer encodable(StepCommand command, Answer answer) {
-    try {
-      return answer instanceof Answer.Success success && payload(success).length > PAYLOAD_LIMIT
-          ? Answer.failure(
-              "Participant '%s': answer to step '%s' has over %d bytes; answer with a reference"
-                  .formatted(participant.ref().name(), command.getStep(), PAYLOAD_LIMIT))
-          : answer;
-    } catch (RuntimeException e) {
-      return Answer.failure(
-          "Participant '%s': answer to step '%s' cannot be encoded: %s"
-              .formatted(participant.ref().name(), command.getStep(), e.getMessage()));
-    }
-  }
-
   private byte[] payload(Answer.Success success) {
-    return success.payload() == null ? NOTHING : Payloads.array(payloads.encode(success.payload()));
+    if (success.payload() == null) {
+      return NOTHING;
+    }
+    byte[] payload = Payloads.array(payloads.encode(success.payload()));
+    if (payload.length > PAYLOAD_LIMIT) {
+      throw new SchemaException(
+          "it has over %d bytes; answer with a reference".formatted(PAYLOAD_LIMIT));
+    }
+    return payload;
   }
 
   private Answer answer(OutboxTransaction tx, StepCommand command) {

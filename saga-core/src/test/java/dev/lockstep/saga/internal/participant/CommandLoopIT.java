@@ -232,7 +232,7 @@ class CommandLoopIT {
       assertThat(replies.get("a-error").getReason()).contains("broken handler");
       assertThat(replies.get("a-unwritable").getOutcome()).isEqualTo(StepOutcome.FAILURE);
       assertThat(replies.get("a-large").getOutcome()).isEqualTo(StepOutcome.FAILURE);
-      assertThat(replies.get("a-large").getReason()).contains("has over 500000 bytes");
+      assertThat(replies.get("a-large").getReason()).contains("it has over 500000 bytes");
       assertThat(replies.get("a-refused at the commit").getOutcome()).isEqualTo(StepOutcome.RETRY);
       assertThat(replies.get("a-refused at the commit").getReason()).contains("once_saga_key");
       assertThat(rows("done")).isEqualTo(2);

@@ -16,6 +16,15 @@ public final class Rounds {
    * @return one of both
    */
   public static int of(int verify, int soak) {
-    return Boolean.getBoolean("lockstep.soak") ? soak : verify;
+    return isSoak() ? soak : verify;
+  }
+
+  /**
+   * Tells whether this is a soak.
+   *
+   * @return true when the system property {@code lockstep.soak} is
+   */
+  public static boolean isSoak() {
+    return Boolean.getBoolean("lockstep.soak");
   }
 }

@@ -150,14 +150,11 @@ public final class Demo implements AutoCloseable {
   public void abort() {
     List<AutoCloseable> parts;
     synchronized (open) {
-      parts = new ArrayList<>(open);
+      parts = List.copyOf(open);
     }
     for (AutoCloseable part : parts) {
       if (part instanceof Processes processes) {
         processes.killAll();
-        synchronized (open) {
-          open.remove(part);
-        }
       }
     }
     close();
