@@ -18,7 +18,7 @@ import java.util.TreeMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
-import java.util.function.UnaryOperator;
+import java.util.function.Consumer;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.TopicDescription;
@@ -114,19 +114,47 @@ public final class TopicAdmin implements AutoCloseable {
    * know the new logic version and schemas before.
    *
    * @param topic input topic
-   * @param change makes the new Layout from the one in force; topic id, epoch and partition count
-   *     must stay
+   * @param change sets what is to differ on a builder that holds the Layout in force
+   * @throws IllegalArgumentException when the change touches what only making the topic again
+   *     changes: its name, id, epoch or partition count
    * @throws KernelException when the topic has no Layout yet, or a partition could not be written;
    *     doing it again is safe
    */
-  public void changeLayout(String topic, UnaryOperator<Layout> change) {
+  public void changeLayout(String topic, Consumer<Layout.Builder> change) {
     try (ControlTopic control = new ControlTopic(config)) {
       Layout current = control.read().get(topic);
       if (current == null) {
         throw new KernelException("Topic '" + topic + "' has no Layout yet: create it first");
       }
-      control.announce(change.apply(current));
+      Layout.Builder changed = builder(current);
+      change.accept(changed);
+      Layout layout = changed.build();
+      if (!identity(layout).equals(identity(current))) {
+        throw new IllegalArgumentException(
+            "The Layout of '%s' cannot change from %s to %s: only a topic that is made again has another name, id, epoch or number of partitions"
+                .formatted(topic, identity(current), identity(layout)));
+      }
+      control.announce(layout);
     }
+  }
+
+  /** Avro's own {@code newBuilder(layout)} copies deeply, by classes that it must first trust. */
+  private static Layout.Builder builder(Layout layout) {
+    return Layout.newBuilder()
+        .setTopic(layout.getTopic())
+        .setTopicId(layout.getTopicId())
+        .setTopicEpoch(layout.getTopicEpoch())
+        .setPartitions(layout.getPartitions())
+        .setTickMillis(layout.getTickMillis())
+        .setLogicVersion(layout.getLogicVersion())
+        .setSchemas(layout.getSchemas())
+        .setDestinations(layout.getDestinations())
+        .setLimits(layout.getLimits());
+  }
+
+  private static List<Object> identity(Layout layout) {
+    return List.of(
+        layout.getTopic(), layout.getTopicId(), layout.getTopicEpoch(), layout.getPartitions());
   }
 
   @Override

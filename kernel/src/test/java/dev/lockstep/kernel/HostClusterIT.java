@@ -8,7 +8,6 @@ import dev.lockstep.kernel.fixture.Tally;
 import dev.lockstep.kernel.fixture.TallyLoad;
 import dev.lockstep.kernel.fixture.TallyWorld;
 import dev.lockstep.schema.Partitions;
-import dev.lockstep.schema.kernel.Layout;
 import dev.lockstep.testkit.kafka.BrokerProfile;
 import dev.lockstep.testkit.kafka.KafkaCluster;
 import java.nio.file.Path;
@@ -91,8 +90,7 @@ class HostClusterIT {
   private static void makeTicksLong(TallyWorld world) {
     try (TopicAdmin topics = new TopicAdmin(world.config())) {
       topics.changeLayout(
-          world.config().named("tally.commands"),
-          layout -> Layout.newBuilder(layout).setTickMillis(500).build());
+          world.config().named("tally.commands"), layout -> layout.setTickMillis(500));
     }
   }
 

@@ -313,7 +313,7 @@ class HostFaultsIT {
       load.flush();
       world.awaitEqualToReplay(SOON);
 
-      topics.changeLayout(topic, layout -> withLogic(layout, 2));
+      topics.changeLayout(topic, layout -> layout.setLogicVersion(2));
 
       await()
           .atMost(SOON)
@@ -339,7 +339,7 @@ class HostFaultsIT {
       world.awaitEqualToReplay(SOON);
       byte[] record = foreignSchema();
       long schema = Tally.CODEC.fingerprint(record);
-      topics.changeLayout(topic, layout -> withSchema(layout, schema));
+      topics.changeLayout(topic, layout -> addSchema(layout, schema));
 
       load.sendBytes(2, "new", record);
       load.flush();
@@ -377,7 +377,9 @@ class HostFaultsIT {
         int partitions = 1 + turn % 3;
         try (Host host = Host.start(Tally.spec(world.config()), own)) {
           load.send(400);
-          topics.changeLayout(topic, layout -> withTick(layout, tick, partitions));
+          topics.changeLayout(
+              topic,
+              layout -> layout.setTickMillis(tick).setDestinations(totals(layout, partitions)));
           load.send(400);
           load.flush();
           await().atMost(SOON).until(() -> host.health().state() == HostHealth.State.RUNNING);
@@ -390,25 +392,33 @@ class HostFaultsIT {
     }
   }
 
-  private static Layout withLogic(Layout layout, int version) {
-    return Layout.newBuilder(layout).setLogicVersion(version).build();
+  @Test
+  void layoutKeepsWhatOnlyAnotherTopicHas() {
+    String topic = input(0).topic();
+    try (TopicAdmin topics = new TopicAdmin(world.config())) {
+      assertThatThrownBy(() -> topics.changeLayout(topic, layout -> layout.setPartitions(9)))
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessageContaining("only a topic that is made again");
+      assertThat(topics.layouts().get(topic).getPartitions()).isEqualTo(TallyWorld.PARTITIONS);
+    }
   }
 
-  private static Layout withSchema(Layout layout, long schema) {
+  private static void addSchema(Layout.Builder layout, long schema) {
     List<Long> schemas = new ArrayList<>(layout.getSchemas());
     schemas.add(schema);
     schemas.sort(null);
-    return Layout.newBuilder(layout).setSchemas(schemas).build();
+    layout.setSchemas(schemas);
   }
 
-  private static Layout withTick(Layout layout, int tick, int partitions) {
+  /** The destinations, with another number of partitions for the totals. */
+  private static List<Destination> totals(Layout.Builder layout, int partitions) {
     List<Destination> destinations = new ArrayList<>();
     for (Destination d : layout.getDestinations()) {
       boolean totals = d.getTopic().endsWith("tally.totals");
       destinations.add(
           new Destination(d.getTopic(), totals ? partitions : d.getPartitions(), d.getMaxBytes()));
     }
-    return Layout.newBuilder(layout).setTickMillis(tick).setDestinations(destinations).build();
+    return destinations;
   }
 
   /** A well-formed record of a schema that the Layout does not list. */

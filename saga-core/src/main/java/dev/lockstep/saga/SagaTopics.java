@@ -95,11 +95,12 @@ public final class SagaTopics {
         participants(sagas).stream().map(name -> commands(config, name, log.partitions())).toList();
     try (TopicAdmin topics = new TopicAdmin(config)) {
       topics.create(new TopicPlan(List.of(), commands));
-      topics.changeLayout(log.topic(), layout -> with(layout, commands, definitions));
+      topics.changeLayout(log.topic(), layout -> add(layout, commands, definitions));
     }
   }
 
-  private static Layout with(Layout layout, List<TopicSpec> commands, Definitions definitions) {
+  private static void add(
+      Layout.Builder layout, List<TopicSpec> commands, Definitions definitions) {
     List<Destination> destinations = new ArrayList<>(layout.getDestinations());
     int maxBytes = destinations.get(0).getMaxBytes();
     for (TopicSpec topic : commands) {
@@ -109,7 +110,7 @@ public final class SagaTopics {
     }
     Map<String, Long> limits = new HashMap<>(layout.getLimits());
     limits.putAll(definitions.fingerprints());
-    return Layout.newBuilder(layout).setDestinations(destinations).setLimits(limits).build();
+    layout.setDestinations(destinations).setLimits(limits);
   }
 
   private static TopicSpec commands(LockstepConfig config, String participant, int partitions) {
