@@ -242,7 +242,7 @@ public final class DemoMain implements Callable<Integer> {
         figures.get("rejected_lines"),
         figures.get("rejected_invoices"));
     System.out.printf(
-        "%s sagas/s over %s s, latency ms %s%n",
+        "%s sagas/s over %s s; latency of a saga in ms: %s%n",
         figures.get("sagas_per_second"),
         figures.get("duration_seconds"),
         figures.get("saga_latency_ms"));

@@ -13,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.LongSummaryStatistics;
 import java.util.Map;
 import java.util.TreeMap;
 import org.apache.commons.csv.CSVFormat;
@@ -24,21 +25,18 @@ public final class AuditReport {
 
   private final Evidence evidence;
   private final List<String> violations;
-  private final double seconds;
   private final Map<String, @Nullable Double> recovery;
 
   /**
    * Makes a report.
    *
    * @param evidence what was looked at
-   * @param seconds from the first start of a saga to the last end
    * @param recovery seconds from a kill to the next step, by process; null: it had nothing more to
    *     do; empty without kills
    */
-  public AuditReport(Evidence evidence, double seconds, Map<String, @Nullable Double> recovery) {
+  public AuditReport(Evidence evidence, Map<String, @Nullable Double> recovery) {
     this.evidence = evidence;
     this.violations = Checks.violations(evidence);
-    this.seconds = seconds;
     this.recovery = recovery;
   }
 
@@ -52,6 +50,7 @@ public final class AuditReport {
     List<Invoice> usable = evidence.invoices().stream().filter(Invoice::isUsable).toList();
     long lines =
         evidence.invoices().stream().mapToLong(i -> i.lines().size() + i.rejected().size()).sum();
+    double seconds = seconds();
     Map<String, Object> figures = new LinkedHashMap<>();
     figures.put("input_lines", lines);
     figures.put("orders", usable.stream().filter(i -> !i.isReturn()).count());
@@ -64,8 +63,8 @@ public final class AuditReport {
     figures.put("reasons", reasons());
     figures.put("lock_grants", evidence.locks().stream().filter(l -> l.granted()).count());
     figures.put("violations", violations);
-    figures.put("duration_seconds", Math.round(seconds * 1000) / 1000.0);
-    figures.put("sagas_per_second", Math.round(ended() / seconds * 10) / 10.0);
+    figures.put("duration_seconds", seconds);
+    figures.put("sagas_per_second", seconds == 0 ? 0 : Math.round(ended() / seconds * 10) / 10.0);
     figures.put("saga_latency_ms", latencies());
     figures.put("seconds_from_kill_to_next_step", recovery);
     return figures;
@@ -104,6 +103,19 @@ public final class AuditReport {
 
   private long ended() {
     return evidence.sagas().values().stream().filter(s -> !s.ends().isEmpty()).count();
+  }
+
+  /** From the first start to the last end, by the log's time, as the latencies are. */
+  private double seconds() {
+    LongSummaryStatistics starts = new LongSummaryStatistics();
+    LongSummaryStatistics ends = new LongSummaryStatistics();
+    for (SagaFacts saga : evidence.sagas().values()) {
+      if (!saga.ends().isEmpty()) {
+        starts.accept(saga.startedAt());
+        ends.accept(saga.ends().get(0).at());
+      }
+    }
+    return ends.getCount() == 0 ? 0 : Math.max(1, ends.getMax() - starts.getMin()) / 1e3;
   }
 
   /** Counts why sagas did not complete, by step. */

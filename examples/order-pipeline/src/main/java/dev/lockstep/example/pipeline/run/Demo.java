@@ -104,13 +104,11 @@ public final class Demo implements AutoCloseable {
     add(auditor(environment));
     Processes processes = add(new Processes(environment, plan.apart()));
     processes.startAll();
-    double seconds;
     @Nullable RecoveryWatch recovery =
         plan.kills().isEmpty() ? null : new RecoveryWatch(environment.config());
     try (recovery;
         SagaWatch watch = new SagaWatch(environment.config())) {
       follow(watch, usable, processes, cluster, recovery);
-      seconds = watch.seconds();
     }
     EvidenceReader reader = new EvidenceReader(environment);
     progress.phase("Draining outboxes");
@@ -118,7 +116,7 @@ public final class Demo implements AutoCloseable {
     processes.close();
     progress.phase("Auditing");
     AuditReport report =
-        new AuditReport(reader.read(), seconds, recovery == null ? Map.of() : recovery.seconds());
+        new AuditReport(reader.read(), recovery == null ? Map.of() : recovery.seconds());
     report.write(plan.report());
     return report;
   }

@@ -24,8 +24,7 @@ final class SagaWatch implements AutoCloseable {
   private final PositionReceiver receiver = new PositionReceiver();
   private final KafkaConsumer<byte[], byte[]> consumer;
   private final Set<String> ended = new HashSet<>();
-  private long firstStart;
-  private long lastEnd;
+  private boolean started;
 
   SagaWatch(LockstepConfig config) {
     Map<String, Object> settings = config.client();
@@ -48,25 +47,19 @@ final class SagaWatch implements AutoCloseable {
       if (receiver.receive(record) != PositionMark.Verdict.TAKE) {
         continue;
       }
-      long now = System.nanoTime();
       Object event = codec.decode(record.value());
-      if (event instanceof SagaStarted && firstStart == 0) {
-        firstStart = now;
+      if (event instanceof SagaStarted) {
+        started = true;
       } else if (event instanceof SagaEnded end) {
         ended.add(end.getSagaId());
-        lastEnd = now;
       }
     }
     return ended.size();
   }
 
-  /** Returns seconds from the first start to the last end, as seen here. */
-  double seconds() {
-    return Math.max(0.001, (lastEnd - firstStart) / 1e9);
-  }
-
+  /** Tells whether a saga has started. */
   boolean hasStarted() {
-    return firstStart != 0;
+    return started;
   }
 
   @Override
