@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import com.zaxxer.hikari.HikariConfig;
 import com.zaxxer.hikari.HikariDataSource;
-import dev.lockstep.outbox.OutboxTopics;
 import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.testkit.kafka.BrokerProfile;
 import dev.lockstep.testkit.kafka.KafkaCluster;
@@ -16,10 +15,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Set;
-import org.apache.kafka.clients.admin.Admin;
-import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.serialization.StringDeserializer;
@@ -36,7 +32,7 @@ class ShopTest {
             KafkaCluster.start(directory.resolve("kafka"), 1, BrokerProfile.STOCK);
         PostgresServer postgres = PostgresServer.start(directory.resolve("pg"))) {
       LockstepConfig config = LockstepConfig.of(kafka.bootstrapServers());
-      createTopics(config);
+      Shop.createTopics(config);
       HikariConfig pool = new HikariConfig();
       pool.setJdbcUrl(postgres.createDatabase("shop"));
       try (HikariDataSource dataSource = new HikariDataSource(pool)) {
@@ -53,21 +49,6 @@ class ShopTest {
           assertEquals(Set.of("placed o-1", "placed o-2"), Set.copyOf(read(config, 2)));
         }
       }
-    }
-  }
-
-  private static void createTopics(LockstepConfig config) throws Exception {
-    var positions = OutboxTopics.positions(Shop.options(config));
-    try (Admin admin = Admin.create(config.client())) {
-      admin
-          .createTopics(
-              List.of(
-                  new NewTopic(Shop.TOPIC, Optional.of(1), Optional.empty()),
-                  new NewTopic(
-                          positions.name(), Optional.of(positions.partitions()), Optional.empty())
-                      .configs(positions.settings())))
-          .all()
-          .get();
     }
   }
 

@@ -8,6 +8,7 @@ import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.schema.TopicSpec;
 import dev.lockstep.schema.kernel.Destination;
 import dev.lockstep.schema.kernel.Layout;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -159,7 +160,8 @@ public final class TopicAdmin implements AutoCloseable {
 
   @Override
   public void close() {
-    admin.close();
+    // every call was waited for; what is left waits for brokers that do not answer
+    admin.close(Duration.ofSeconds(1));
   }
 
   private void writeFirstLayout(ControlTopic control, InputPlan input, @Nullable Layout known) {
@@ -191,17 +193,20 @@ public final class TopicAdmin implements AutoCloseable {
             new HashMap<>(input.limits())));
   }
 
-  private static <T> T get(KafkaFuture<T> future, String failure) {
+  private <T> T get(KafkaFuture<T> future, String failure) {
     try {
       return future.get(TIMEOUT_SECONDS, TimeUnit.SECONDS);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new KernelException(failure + ": interrupted", e);
     } catch (ExecutionException e) {
-      throw new KernelException(failure + ": " + e.getCause(), e);
+      throw new KernelException(
+          "%s (brokers at %s): %s".formatted(failure, config.bootstrapServers(), e.getCause()), e);
     } catch (TimeoutException e) {
       throw new KernelException(
-          failure + ": no answer within " + TIMEOUT_SECONDS + " s; are the brokers up?", e);
+          "%s: brokers at %s do not answer within %d s"
+              .formatted(failure, config.bootstrapServers(), TIMEOUT_SECONDS),
+          e);
     }
   }
 }

@@ -116,6 +116,40 @@ class OutboxIT {
     assertVersionsRiseByOne(read(topic), committed);
   }
 
+  /** A shard that needed a second connection waited for the others, and they for it. */
+  @Test
+  void relayNeedsNoMoreConnectionsThanShards() throws Exception {
+    outbox.register(topic, Lane.EXPRESS, 3);
+    publish(OutboxMessage.of(topic, "k", bytes("1")));
+    HikariConfig small = new HikariConfig();
+    small.setDataSource(dataSource);
+    small.setMaximumPoolSize(4);
+    small.setConnectionTimeout(60_000);
+    try (HikariDataSource four = new HikariDataSource(small);
+        OutboxRelay relay = OutboxRelay.start(new Outbox(four), options)) {
+      await()
+          .atMost(Duration.ofSeconds(20))
+          .untilAsserted(
+              () -> assertThat(relay.health().shards()).hasSize(4).containsValue("STREAMING"));
+      await()
+          .atMost(Duration.ofSeconds(20))
+          .untilAsserted(() -> assertThat(read(topic)).hasSize(1));
+      assertThat(relay.health().shards().values()).containsOnly("STREAMING");
+      assertThat(relay.health().faults()).isEmpty();
+    }
+  }
+
+  @Test
+  void missingTopicsStopTheStartAllAtOnce() {
+    outbox.register("not-there", Lane.EXACTLY_ONCE, 0);
+    outbox.register("not-there-either", Lane.EXPRESS, 2);
+
+    assertThatThrownBy(() -> OutboxRelay.start(outbox, options))
+        .isInstanceOf(OutboxException.class)
+        .hasMessageContaining("topic 'not-there' is registered with the outbox and does not exist")
+        .hasMessageContaining("topic 'not-there-either'");
+  }
+
   @Test
   void expressLaneRepeatsOnlyWithTheSameRowId() throws Exception {
     outbox.register(topic, Lane.EXPRESS, 3);

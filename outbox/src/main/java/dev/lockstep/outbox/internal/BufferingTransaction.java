@@ -62,7 +62,7 @@ public final class BufferingTransaction implements OutboxTransaction, AutoClosea
           "Message %s to '%s' was published outside its transaction; publish inside inTransaction"
               .formatted(message.id(), message.topic()));
     }
-    TopicTable.Topic topic = topics.get(message.topic());
+    TopicTable.Topic topic = topics.get(message.topic(), connection);
     int bytes = bytes(message);
     if (bytes > topic.maxBytes()) {
       throw new OutboxException(
@@ -79,7 +79,7 @@ public final class BufferingTransaction implements OutboxTransaction, AutoClosea
     }
     try (PreparedStatement insert = connection.prepareStatement(INSERT)) {
       for (OutboxMessage message : buffer) {
-        insert.setInt(1, topics.get(message.topic()).lane().code());
+        insert.setInt(1, topics.get(message.topic(), connection).lane().code());
         insert.setBytes(2, orderingKey(message));
         insert.setObject(3, message.id());
         insert.setString(4, message.topic());

@@ -29,29 +29,34 @@ final class LedgerIdentity {
 
   /** The first relay of a ledger ties it; every later one compares. */
   static void require(DataSource dataSource, RelayOptions options) throws SQLException {
-    Place here = here(options);
     try (Connection connection = dataSource.getConnection()) {
       connection.setAutoCommit(true);
-      try (PreparedStatement first =
-          connection.prepareStatement(
-              "UPDATE lockstep_outbox_meta SET cluster_id = ?, positions_topic_id = ?"
-                  + " WHERE positions_topic_id IS NULL")) {
-        first.setString(1, here.cluster());
-        first.setString(2, here.topic());
-        first.executeUpdate();
-      }
-      Place tied = tied(connection);
-      if (!tied.equals(here)) {
-        throw new OutboxException(
-            "Outbox '%s' was published to cluster %s with positions in topic %s; '%s' is cluster %s, topic %s. A relay here would publish everything in the ledger again: point it at the old one, or, if that is wanted, set positions_topic_id in lockstep_outbox_meta to NULL"
-                .formatted(
-                    options.name(),
-                    tied.cluster(),
-                    tied.topic(),
-                    options.positionsTopic(),
-                    here.cluster(),
-                    here.topic()));
-      }
+      require(connection, options);
+    }
+  }
+
+  /** The same on a connection that its caller has: a shard never needs a second one. */
+  static void require(Connection connection, RelayOptions options) throws SQLException {
+    Place here = here(options);
+    try (PreparedStatement first =
+        connection.prepareStatement(
+            "UPDATE lockstep_outbox_meta SET cluster_id = ?, positions_topic_id = ?"
+                + " WHERE positions_topic_id IS NULL")) {
+      first.setString(1, here.cluster());
+      first.setString(2, here.topic());
+      first.executeUpdate();
+    }
+    Place tied = tied(connection);
+    if (!tied.equals(here)) {
+      throw new OutboxException(
+          "Outbox '%s' was published to cluster %s with positions in topic %s; '%s' is cluster %s, topic %s. A relay here would publish everything in the ledger again: point it at the old one, or, if that is wanted, set positions_topic_id in lockstep_outbox_meta to NULL"
+              .formatted(
+                  options.name(),
+                  tied.cluster(),
+                  tied.topic(),
+                  options.positionsTopic(),
+                  here.cluster(),
+                  here.topic()));
     }
   }
 

@@ -82,6 +82,11 @@ final class LedgerReader implements AutoCloseable {
     }
   }
 
+  /** The connection that it holds; for statements of the same shard, on the same thread. */
+  Connection connection() {
+    return connection;
+  }
+
   UUID source() throws SQLException {
     try (Statement statement = connection.createStatement();
         ResultSet row = statement.executeQuery("SELECT source FROM lockstep_outbox_meta")) {

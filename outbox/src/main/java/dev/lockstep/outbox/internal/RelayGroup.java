@@ -5,6 +5,7 @@ import dev.lockstep.outbox.RelayHealth;
 import dev.lockstep.outbox.RelayOptions;
 import java.sql.SQLException;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
@@ -17,6 +18,7 @@ import javax.sql.DataSource;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.PartitionInfo;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.WakeupException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
@@ -63,26 +65,17 @@ public final class RelayGroup implements AutoCloseable {
     thread.setDaemon(true);
   }
 
-  /** Checks the position topic and the ledger, then joins. */
+  /** Checks topics and the ledger, then joins. */
   public void start() {
-    int partitions;
     try {
-      partitions = consumer.partitionsFor(options.positionsTopic(), JOIN).size();
+      requireTopics(consumer.listTopics(JOIN));
+      LedgerIdentity.require(dataSource, options);
     } catch (KafkaException e) {
       consumer.close();
       throw new OutboxException(
-          "Position topic '%s' cannot be read: create it with TopicAdmin.create"
-              .formatted(options.positionsTopic()),
+          "Outbox '%s' cannot be published: brokers at %s do not answer within %d s"
+              .formatted(options.name(), options.config().bootstrapServers(), JOIN.toSeconds()),
           e);
-    }
-    if (partitions != OutboxShards.ALL) {
-      consumer.close();
-      throw new OutboxException(
-          "Position topic '%s' has %d partitions, needs %d, one per shard; create it with TopicAdmin.create"
-              .formatted(options.positionsTopic(), partitions, OutboxShards.ALL));
-    }
-    try {
-      LedgerIdentity.require(dataSource, options);
     } catch (SQLException e) {
       consumer.close();
       throw new OutboxException("Outbox '" + options.name() + "' cannot be read", e);
@@ -91,6 +84,28 @@ public final class RelayGroup implements AutoCloseable {
       throw e;
     }
     thread.start();
+  }
+
+  /** All that is wrong at once: one missing topic holds up its whole shard later. */
+  private void requireTopics(Map<String, List<PartitionInfo>> present) throws SQLException {
+    List<String> faults = new ArrayList<>();
+    String positions = options.positionsTopic();
+    int partitions = present.getOrDefault(positions, List.of()).size();
+    if (partitions != OutboxShards.ALL) {
+      faults.add(
+          "position topic '%s' has %d partitions, needs %d (compacted; OutboxTopics.positions says how)"
+              .formatted(positions, partitions, OutboxShards.ALL));
+    }
+    for (String topic : topics.registered()) {
+      if (!present.containsKey(topic)) {
+        faults.add("topic '%s' is registered with the outbox and does not exist".formatted(topic));
+      }
+    }
+    if (!faults.isEmpty()) {
+      throw new OutboxException(
+          "Outbox '%s' cannot be published, create its topics: %s"
+              .formatted(options.name(), String.join("; ", faults)));
+    }
   }
 
   public void wake() {

@@ -9,6 +9,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
+import java.util.function.Function;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.header.internals.RecordHeaders;
 import org.jspecify.annotations.Nullable;
@@ -20,10 +21,15 @@ final class RowRecords {
   private final UUID source;
   private final int shard;
   private final long relayEpoch;
-  private final TopicTable topics;
+  private final Function<String, TopicTable.Topic> topics;
   private final Map<String, Long> sent = new HashMap<>();
 
-  RowRecords(String name, UUID source, int shard, long relayEpoch, TopicTable topics) {
+  RowRecords(
+      String name,
+      UUID source,
+      int shard,
+      long relayEpoch,
+      Function<String, TopicTable.Topic> topics) {
     this.name = name;
     this.source = source;
     this.shard = shard;
@@ -54,7 +60,7 @@ final class RowRecords {
     if (row.partition() != null) {
       return row.partition();
     }
-    int count = topics.get(row.topic()).partitions();
+    int count = topics.apply(row.topic()).partitions();
     byte[] key = row.key();
     return count == 0 || key == null ? null : Partitions.of(key, count);
   }

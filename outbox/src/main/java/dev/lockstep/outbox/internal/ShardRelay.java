@@ -117,14 +117,19 @@ final class ShardRelay implements Runnable {
   private void publish(KafkaProducer<byte[], byte[]> transactional, LedgerReader ledger)
       throws SQLException {
     // the topic may have been made anew while this relay ran
-    LedgerIdentity.require(dataSource, options);
+    LedgerIdentity.require(ledger.connection(), options);
     transactional.initTransactions();
     state = "LOADING";
     RelayPosition position =
         PositionReader.read(options.config().client(), options.positionsTopic(), shard).takenOver();
     UUID source = ledger.source();
     RowRecords records =
-        new RowRecords(options.name(), source, shard, position.relayEpoch(), topics);
+        new RowRecords(
+            options.name(),
+            source,
+            shard,
+            position.relayEpoch(),
+            topic -> topics.get(topic, ledger.connection()));
     try (LaneSender lane = lane(transactional, records)) {
       // a higher epoch stands in the log before anything is sent under it
       lane.commit(List.of(), position);

@@ -8,6 +8,8 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import javax.sql.DataSource;
 import org.jspecify.annotations.Nullable;
 
@@ -37,7 +39,7 @@ public final class TopicTable {
     } catch (SQLException e) {
       throw new OutboxException("Topic '" + topic + "' could not be registered", e);
     }
-    Topic registered = find(topic);
+    Topic registered = registered(topic);
     if (registered == null || registered.lane() != lane || registered.partitions() != partitions) {
       throw new OutboxException(
           "Topic '%s' is registered as %s and cannot become lane %s with %d partitions"
@@ -45,9 +47,21 @@ public final class TopicTable {
     }
   }
 
-  /** Returns a registered topic; reads the table again for one that is not yet known. */
-  public Topic get(String topic) {
-    Topic found = find(topic);
+  /**
+   * Returns a registered topic; reads the table again for one that is not yet known.
+   *
+   * @param connection one that the caller has: asking the pool for another could wait for ever
+   */
+  public Topic get(String topic, Connection connection) {
+    Topic found = known.get(topic);
+    if (found == null) {
+      try {
+        known = readAll(connection);
+      } catch (SQLException e) {
+        throw unreadable(e);
+      }
+      found = known.get(topic);
+    }
     if (found == null) {
       throw new OutboxException(
           "Topic '%s' is not registered with this outbox; call register(topic, lane, partitions) at start"
@@ -56,19 +70,30 @@ public final class TopicTable {
     return found;
   }
 
-  private @Nullable Topic find(String topic) {
-    Topic found = known.get(topic);
-    if (found != null) {
-      return found;
+  /** Returns the names of all registered topics. */
+  Set<String> registered() throws SQLException {
+    try (Connection connection = dataSource.getConnection()) {
+      known = readAll(connection);
+      return new TreeSet<>(known.keySet());
     }
-    known = readAll();
-    return known.get(topic);
   }
 
-  private Map<String, Topic> readAll() {
+  private @Nullable Topic registered(String topic) {
+    try (Connection connection = dataSource.getConnection()) {
+      known = readAll(connection);
+      return known.get(topic);
+    } catch (SQLException e) {
+      throw unreadable(e);
+    }
+  }
+
+  private static OutboxException unreadable(SQLException e) {
+    return new OutboxException("Registered topics could not be read", e);
+  }
+
+  private static Map<String, Topic> readAll(Connection connection) throws SQLException {
     Map<String, Topic> all = new HashMap<>();
-    try (Connection connection = dataSource.getConnection();
-        PreparedStatement select =
+    try (PreparedStatement select =
             connection.prepareStatement(
                 "SELECT topic, lane, coalesce(partitions, 0), max_bytes FROM lockstep_outbox_topic");
         ResultSet rows = select.executeQuery()) {
@@ -77,8 +102,6 @@ public final class TopicTable {
             rows.getString(1),
             new Topic(rows.getString(1), Lane.of(rows.getInt(2)), rows.getInt(3), rows.getInt(4)));
       }
-    } catch (SQLException e) {
-      throw new OutboxException("Registered topics could not be read", e);
     }
     return Map.copyOf(all);
   }

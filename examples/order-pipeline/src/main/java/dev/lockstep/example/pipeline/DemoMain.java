@@ -1,9 +1,11 @@
 package dev.lockstep.example.pipeline;
 
 import dev.lockstep.example.pipeline.audit.AuditReport;
+import dev.lockstep.example.pipeline.invoice.Invoice;
 import dev.lockstep.example.pipeline.invoice.InvoiceReader;
 import dev.lockstep.example.pipeline.run.Demo;
 import dev.lockstep.example.pipeline.run.Kill;
+import dev.lockstep.example.pipeline.run.Leftovers;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -17,6 +19,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
@@ -110,7 +113,8 @@ public final class DemoMain implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     List<Kill> planned = validated();
-    Path directory = Files.createTempDirectory("lockstep-demo-");
+    Leftovers.remove();
+    Path directory = Leftovers.mark(Files.createTempDirectory(Leftovers.PREFIX));
     Cleaner cleaner = new Cleaner(directory);
     Runtime.getRuntime().addShutdownHook(new Thread(cleaner::close));
     Path invoices = input == null ? sample(directory) : input;
@@ -127,7 +131,16 @@ public final class DemoMain implements Callable<Integer> {
     try (Screen screen = new Screen();
         Demo demo = new Demo(plan, screen)) {
       cleaner.demo = demo;
-      AuditReport result = run(demo, directory);
+      AuditReport result;
+      try {
+        result = run(demo, directory);
+      } catch (Exception e) {
+        if (cleaner.isEnding()) {
+          // Ctrl-C reaches the services as well; the cleaner ends everything
+          new CountDownLatch(1).await();
+        }
+        throw e;
+      }
       screen.close();
       print(result);
       if (keep) {
@@ -187,9 +200,9 @@ public final class DemoMain implements Callable<Integer> {
     if (Files.exists(report) && !Files.isDirectory(report)) {
       faults.add("--report " + report + " is a file, needs to be a directory");
     }
-    if (input != null) {
+    if (input != null && orders >= 1) {
       try {
-        InvoiceReader.read(input, 1);
+        requireUsable(input, InvoiceReader.read(input, orders));
       } catch (IOException e) {
         faults.add(String.valueOf(e.getMessage()));
       }
@@ -208,18 +221,39 @@ public final class DemoMain implements Callable<Integer> {
     return planned;
   }
 
+  private static void requireUsable(Path input, List<Invoice> invoices) throws IOException {
+    if (invoices.stream().noneMatch(Invoice::isUsable)) {
+      Invoice.RejectedLine first = invoices.get(0).rejected().get(0);
+      throw new IOException(
+          "Input %s has no usable invoice; line %d: %s"
+              .formatted(input, first.number(), first.reason()));
+    }
+  }
+
   /** Ends what runs and removes its files, also on Ctrl-C; once. */
   private static final class Cleaner implements AutoCloseable {
 
     private final Path directory;
+    private final CountDownLatch begun = new CountDownLatch(1);
     private volatile @Nullable Demo demo;
 
     Cleaner(Path directory) {
       this.directory = directory;
     }
 
+    /** Tells, after a moment, whether this JVM is being ended: what fails then is no fault. */
+    boolean isEnding() {
+      try {
+        return begun.await(500, TimeUnit.MILLISECONDS);
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        return true;
+      }
+    }
+
     @Override
     public void close() {
+      begun.countDown();
       Demo running = demo;
       if (running != null) {
         running.abort();
@@ -246,9 +280,9 @@ public final class DemoMain implements Callable<Integer> {
         figures.get("sagas_per_second"),
         figures.get("duration_seconds"),
         figures.get("saga_latency_ms"));
-    if (!kills.isEmpty()) {
-      System.out.printf(
-          "Seconds from kill to next step: %s%n", figures.get("seconds_from_kill_to_next_step"));
+    if (figures.get("seconds_from_kill_to_next_step") instanceof Map<?, ?> recovery
+        && !recovery.isEmpty()) {
+      System.out.printf("Seconds from kill to next step: %s%n", recovery);
     }
     if (result.violations().isEmpty()) {
       System.out.printf("Audit: no violation. Report: %s%n", report.toAbsolutePath());
@@ -293,6 +327,15 @@ public final class DemoMain implements Callable<Integer> {
     public void phase(String name) {
       close();
       System.out.println(name);
+    }
+
+    @Override
+    public void news(String what) {
+      if (bar == null) {
+        System.out.println(what);
+      } else {
+        bar.setExtraMessage(" " + what);
+      }
     }
 
     @Override

@@ -77,7 +77,13 @@ final class TopicsCommand implements Callable<Integer> {
 
   private Map<String, String> clientSettings() throws IOException {
     Map<String, String> settings = new HashMap<>();
+    // somebody waits at a terminal
+    settings.put("default.api.timeout.ms", "10000");
+    settings.put("request.timeout.ms", "5000");
     if (clientProperties != null) {
+      if (!Files.isReadable(clientProperties)) {
+        throw new IOException("--config " + clientProperties + " cannot be read");
+      }
       Properties properties = new Properties();
       try (Reader reader = Files.newBufferedReader(clientProperties)) {
         properties.load(reader);

@@ -46,8 +46,10 @@ public final class TopicCheck {
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       faults.add("interrupted while reading topics");
-    } catch (ExecutionException | TimeoutException e) {
-      faults.add("topics could not be read from the brokers: " + e);
+    } catch (TimeoutException e) {
+      faults.add("the brokers do not answer within " + TIMEOUT_SECONDS + " s");
+    } catch (ExecutionException e) {
+      faults.add("topics could not be read from the brokers: " + e.getCause());
     }
     return faults;
   }

@@ -27,7 +27,7 @@ public final class PostgresServer implements AutoCloseable {
   /**
    * Starts a server on a free port.
    *
-   * @param directory where data goes; removed by {@link #close()}
+   * @param directory where data goes; its owner removes it
    * @return the running server
    * @throws UncheckedIOException when it cannot be started: no space, or no binaries for this
    *     system
@@ -37,6 +37,7 @@ public final class PostgresServer implements AutoCloseable {
       return new PostgresServer(
           EmbeddedPostgres.builder()
               .setDataDirectory(directory.toFile())
+              .setCleanDataDirectory(false)
               .setOverrideWorkingDirectory(directory.resolveSibling("pg-binaries").toFile())
               .setServerConfig("max_connections", "200")
               .setServerConfig("max_prepared_transactions", "20")
@@ -88,7 +89,7 @@ public final class PostgresServer implements AutoCloseable {
     return postgres.getDatabase("postgres", name);
   }
 
-  /** Ends the server and removes its data. */
+  /** Ends the server; its data stay. */
   @Override
   public void close() {
     try {

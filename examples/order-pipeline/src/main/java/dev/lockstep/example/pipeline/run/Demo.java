@@ -67,6 +67,9 @@ public final class Demo implements AutoCloseable {
     /** Called as a phase begins. */
     void phase(String name);
 
+    /** Called as something happens that people would like to know. */
+    void news(String what);
+
     /** Called as sagas end. */
     void ended(int done, int all);
   }
@@ -248,7 +251,8 @@ public final class Demo implements AutoCloseable {
       if (watch.hasStarted() && begin == 0) {
         begin = System.nanoTime();
       }
-      if (done >= usable && kills.isEmpty()) {
+      if (done >= usable) {
+        kills.forEach(kill -> progress.news("Not killed, all sagas had ended: " + kill.what()));
         return;
       }
       if (done > before) {
@@ -266,6 +270,7 @@ public final class Demo implements AutoCloseable {
         Duration now = Duration.ofNanos(System.nanoTime() - begin);
         if (kills.get(0).at().compareTo(now) <= 0) {
           Kill kill = kills.remove(0);
+          progress.news("Killing " + kill.what() + ", starting it again");
           kill(kill, processes, cluster, recovery);
         }
       }
@@ -311,6 +316,11 @@ public final class Demo implements AutoCloseable {
       @Override
       public void phase(String name) {
         phases.accept(name);
+      }
+
+      @Override
+      public void news(String what) {
+        phases.accept(what);
       }
 
       @Override
