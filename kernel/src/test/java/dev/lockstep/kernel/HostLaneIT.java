@@ -84,13 +84,16 @@ class HostLaneIT {
       // all the time, so that effects are in flight at whatever moment a pause hits
       var unused = sender.scheduleAtFixedRate(() -> load.send(25), 0, 10, TimeUnit.MILLISECONDS);
       await().atMost(LONG).until(() -> host.health().state() == HostHealth.State.RUNNING);
-      for (int round = 0; round < Rounds.of(6, 100); round++) {
+      // Streams' own producer may give up first; a pause counts when the express lane did
+      for (int round = 0; round < Rounds.of(4, 100) || (alarms.get() == 0 && round < 40); round++) {
+        await().atMost(LONG).until(() -> folds(host));
         await().pollDelay(Duration.ofMillis(400)).until(() -> true);
         pauseBroker(Duration.ofMillis(900));
         if (host.health().alarms().containsKey("effects")) {
           alarms.incrementAndGet();
         }
       }
+      System.out.println("rounds with an alarm for effects: " + alarms);
       sender.shutdown();
       assertThat(sender.awaitTermination(20, TimeUnit.SECONDS)).isTrue();
       load.flush();
@@ -102,6 +105,11 @@ class HostLaneIT {
     } finally {
       sender.shutdownNow();
     }
+  }
+
+  private static boolean folds(Host host) {
+    HostHealth.State state = host.health().state();
+    return state == HostHealth.State.RUNNING || state == HostHealth.State.DEGRADED;
   }
 
   /** Execution K2 of the kernel review: a commit whose outcome nobody knows, state half sent. */
