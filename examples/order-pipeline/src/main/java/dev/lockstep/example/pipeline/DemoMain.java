@@ -43,6 +43,8 @@ import picocli.CommandLine.Spec;
             + " and audits the result. Exit code 0 only if the audit finds no violation.")
 public final class DemoMain implements Callable<Integer> {
 
+  private static final long NEEDED_MB = 500;
+
   @Option(
       names = "--input",
       paramLabel = "FILE|DIR",
@@ -114,6 +116,7 @@ public final class DemoMain implements Callable<Integer> {
   public Integer call() throws Exception {
     List<Kill> planned = validated();
     Leftovers.remove();
+    requireSpace(Path.of(System.getProperty("java.io.tmpdir")));
     Path directory = Leftovers.mark(Files.createTempDirectory(Leftovers.PREFIX));
     Cleaner cleaner = new Cleaner(directory);
     Runtime.getRuntime().addShutdownHook(new Thread(cleaner::close));
@@ -219,6 +222,16 @@ public final class DemoMain implements Callable<Integer> {
       throw new CommandLine.ParameterException(spec.commandLine(), String.join("; ", faults));
     }
     return planned;
+  }
+
+  /** PostgreSQL takes 170 MB of it, the broker's logs of a month as much again. */
+  private static void requireSpace(Path directory) throws IOException {
+    long free = Files.getFileStore(directory).getUsableSpace() / 1_000_000;
+    if (free < NEEDED_MB) {
+      throw new IOException(
+          "Temporary directory %s has %d MB free, a run needs %d; name another by JAVA_TOOL_OPTIONS=-Djava.io.tmpdir=DIR"
+              .formatted(directory, free, NEEDED_MB));
+    }
   }
 
   private static void requireUsable(Path input, List<Invoice> invoices) throws IOException {

@@ -44,7 +44,8 @@ public final class PostgresServer implements AutoCloseable {
               .setServerConfig("shared_buffers", "64MB")
               .start());
     } catch (IOException e) {
-      throw new UncheckedIOException("PostgreSQL could not be started in " + directory, e);
+      throw new UncheckedIOException(
+          "PostgreSQL could not be started in %s: %s".formatted(directory, e.getMessage()), e);
     }
   }
 
