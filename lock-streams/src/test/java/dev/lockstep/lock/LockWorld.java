@@ -9,16 +9,9 @@ import dev.lockstep.testkit.kafka.KafkaCluster;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
-import org.awaitility.Awaitility;
 
 /** A broker with the lock topics, and a lock service on it. */
 final class LockWorld implements AutoCloseable {
-
-  static {
-    // Kafka's own threads may die loudly when faults hit them (an interrupt closes the restore
-    // consumer under the state updater); what concerns us shows in the host's health
-    Awaitility.doNotCatchUncaughtExceptionsByDefault();
-  }
 
   static final int PARTITIONS = 4;
 

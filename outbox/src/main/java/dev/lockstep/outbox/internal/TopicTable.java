@@ -11,7 +11,6 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import javax.sql.DataSource;
-import org.jspecify.annotations.Nullable;
 
 /** The registered topics, kept in memory: a writer asks the database only for one that is new. */
 public final class TopicTable {
@@ -36,10 +35,11 @@ public final class TopicTable {
       insert.setInt(2, lane.code());
       insert.setInt(3, partitions);
       insert.executeUpdate();
+      known = readAll(connection);
     } catch (SQLException e) {
       throw new OutboxException("Topic '" + topic + "' could not be registered", e);
     }
-    Topic registered = registered(topic);
+    Topic registered = known.get(topic);
     if (registered == null || registered.lane() != lane || registered.partitions() != partitions) {
       throw new OutboxException(
           "Topic '%s' is registered as %s and cannot become lane %s with %d partitions"
@@ -58,7 +58,7 @@ public final class TopicTable {
       try {
         known = readAll(connection);
       } catch (SQLException e) {
-        throw unreadable(e);
+        throw new OutboxException("Registered topics could not be read", e);
       }
       found = known.get(topic);
     }
@@ -76,19 +76,6 @@ public final class TopicTable {
       known = readAll(connection);
       return new TreeSet<>(known.keySet());
     }
-  }
-
-  private @Nullable Topic registered(String topic) {
-    try (Connection connection = dataSource.getConnection()) {
-      known = readAll(connection);
-      return known.get(topic);
-    } catch (SQLException e) {
-      throw unreadable(e);
-    }
-  }
-
-  private static OutboxException unreadable(SQLException e) {
-    return new OutboxException("Registered topics could not be read", e);
   }
 
   private static Map<String, Topic> readAll(Connection connection) throws SQLException {

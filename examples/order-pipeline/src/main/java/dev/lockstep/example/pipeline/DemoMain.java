@@ -5,15 +5,13 @@ import dev.lockstep.example.pipeline.invoice.Invoice;
 import dev.lockstep.example.pipeline.invoice.InvoiceReader;
 import dev.lockstep.example.pipeline.run.Demo;
 import dev.lockstep.example.pipeline.run.Kill;
-import dev.lockstep.example.pipeline.run.Leftovers;
+import dev.lockstep.example.pipeline.run.RunDirectory;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -42,8 +40,6 @@ import picocli.CommandLine.Spec;
         "Runs invoices through four services as sagas under locks, on embedded Kafka and PostgreSQL,"
             + " and audits the result. Exit code 0 only if the audit finds no violation.")
 public final class DemoMain implements Callable<Integer> {
-
-  private static final long NEEDED_MB = 500;
 
   @Option(
       names = "--input",
@@ -115,10 +111,9 @@ public final class DemoMain implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     List<Kill> planned = validated();
-    Leftovers.remove();
-    requireSpace(Path.of(System.getProperty("java.io.tmpdir")));
-    Path directory = Leftovers.mark(Files.createTempDirectory(Leftovers.PREFIX));
-    Cleaner cleaner = new Cleaner(directory);
+    RunDirectory own = RunDirectory.create();
+    Path directory = own.path();
+    Cleaner cleaner = new Cleaner(own);
     Runtime.getRuntime().addShutdownHook(new Thread(cleaner::close));
     Path invoices = input == null ? sample(directory) : input;
     Demo.Plan plan =
@@ -224,16 +219,6 @@ public final class DemoMain implements Callable<Integer> {
     return planned;
   }
 
-  /** PostgreSQL takes 170 MB of it, the broker's logs of a month as much again. */
-  private static void requireSpace(Path directory) throws IOException {
-    long free = Files.getFileStore(directory).getUsableSpace() / 1_000_000;
-    if (free < NEEDED_MB) {
-      throw new IOException(
-          "Temporary directory %s has %d MB free, a run needs %d; name another by JAVA_TOOL_OPTIONS=-Djava.io.tmpdir=DIR"
-              .formatted(directory, free, NEEDED_MB));
-    }
-  }
-
   private static void requireUsable(Path input, List<Invoice> invoices) throws IOException {
     if (invoices.stream().noneMatch(Invoice::isUsable)) {
       Invoice.RejectedLine first = invoices.get(0).rejected().get(0);
@@ -246,11 +231,11 @@ public final class DemoMain implements Callable<Integer> {
   /** Ends what runs and removes its files, also on Ctrl-C; once. */
   private static final class Cleaner implements AutoCloseable {
 
-    private final Path directory;
+    private final RunDirectory directory;
     private final CountDownLatch begun = new CountDownLatch(1);
     private volatile @Nullable Demo demo;
 
-    Cleaner(Path directory) {
+    Cleaner(RunDirectory directory) {
       this.directory = directory;
     }
 
@@ -271,7 +256,7 @@ public final class DemoMain implements Callable<Integer> {
       if (running != null) {
         running.abort();
       }
-      delete(directory);
+      directory.delete();
     }
   }
 
@@ -318,16 +303,6 @@ public final class DemoMain implements Callable<Integer> {
   static String message(Throwable error) {
     String text = error.getMessage();
     return text == null ? error.toString() : text.replace('\n', ' ');
-  }
-
-  private static void delete(Path directory) {
-    try (Stream<Path> walk = Files.walk(directory)) {
-      for (Path path : walk.sorted(Comparator.reverseOrder()).toList()) {
-        Files.deleteIfExists(path);
-      }
-    } catch (IOException | UncheckedIOException e) {
-      System.err.println("demo: " + directory + " could not be removed: " + e.getMessage());
-    }
   }
 
   /** Phases as lines, sagas as a progress bar. */

@@ -78,11 +78,6 @@ final class RecoveryWatch implements AutoCloseable {
     killedAt.put(what, System.nanoTime());
   }
 
-  /** Tells whether every killed process did something since. */
-  synchronized boolean isQuiet() {
-    return killedAt.isEmpty();
-  }
-
   /**
    * Returns the seconds, by process; the longest when one was killed several times, null when it
    * did nothing any more.
