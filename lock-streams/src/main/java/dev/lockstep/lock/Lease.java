@@ -1,6 +1,8 @@
 package dev.lockstep.lock;
 
+import java.time.Duration;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Consumer;
 
@@ -23,6 +25,15 @@ public interface Lease extends AutoCloseable {
     /** Over: expired, forced, or released. */
     LOST
   }
+
+  /**
+   * Somebody wants a lock back.
+   *
+   * @param key lock key
+   * @param by who, and why
+   * @param grace time until the service takes it, elapsed log time; empty: it does not
+   */
+  record Revocation(String key, String by, Optional<Duration> grace) {}
 
   /**
    * Returns the fencing tokens.
@@ -72,6 +83,41 @@ public interface Lease extends AutoCloseable {
    * @param listener what it throws is logged
    */
   void onChange(Consumer<State> listener);
+
+  /**
+   * Calls back when somebody wants one of the locks back, on the thread of {@link #onChange}: come
+   * to an end and release. What was asked for before this was called is told at once.
+   *
+   * @param listener what it throws is logged
+   */
+  void onRevokeAsked(Consumer<Revocation> listener);
+
+  /**
+   * Tells whether others may hold the locks as well.
+   *
+   * @return true for a shared lease
+   */
+  boolean isShared();
+
+  /**
+   * Lets others share what this lease holds alone; its tokens stay. Nobody can have been exclusive
+   * in between.
+   *
+   * @return done when the service has answered; fails with {@link LockLostException} when the lease
+   *     is over, with {@link LockDeniedException} when it is a semaphore's
+   */
+  CompletableFuture<Void> downgrade();
+
+  /**
+   * Makes a shared lease exclusive, under new tokens. Possible only while nobody else holds any of
+   * its keys: two that wait for each other to leave would wait for ever. It goes before everybody
+   * who waits.
+   *
+   * @return done when the service has answered; fails with {@link LockDeniedException} when others
+   *     hold a key (the lease stays shared: release it and acquire exclusively), with {@link
+   *     LockLostException} when the lease is over
+   */
+  CompletableFuture<Void> upgrade();
 
   /**
    * Releases the locks.

@@ -1,12 +1,11 @@
 package dev.lockstep.lock;
 
 import dev.lockstep.lock.internal.client.ClientCore;
-import java.time.Duration;
+import dev.lockstep.lock.internal.client.Terms;
 import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
 import java.util.TreeSet;
-import java.util.concurrent.CompletableFuture;
 
 /**
  * Acquires locks. One per process is enough; its session is kept alive as long as it is open.
@@ -41,7 +40,7 @@ public final class LockClient implements AutoCloseable {
    * @return the lock; asks nobody
    */
   public DistributedLock lock(String key) {
-    return new DistributedLock(List.of(key));
+    return new DistributedLock(core, List.of(key), Terms.EXCLUSIVE);
   }
 
   /**
@@ -52,7 +51,19 @@ public final class LockClient implements AutoCloseable {
    * @return the locks; asks nobody
    */
   public DistributedLock locks(Collection<String> keys) {
-    return new DistributedLock(List.copyOf(new TreeSet<>(keys)));
+    return new DistributedLock(core, List.copyOf(new TreeSet<>(keys)), Terms.EXCLUSIVE);
+  }
+
+  /**
+   * Names one permit of a semaphore. Everybody who uses it at a time names the same capacity;
+   * whoever names another is refused.
+   *
+   * @param key name of the semaphore, 1 to 256 characters
+   * @param capacity permits that it has, 1 to 1,000,000,000
+   * @return one permit; asks nobody
+   */
+  public DistributedLock semaphore(String key, int capacity) {
+    return new DistributedLock(core, List.of(key), Terms.EXCLUSIVE.withPermits(1, capacity));
   }
 
   /**
@@ -68,56 +79,5 @@ public final class LockClient implements AutoCloseable {
   @Override
   public void close() {
     core.close();
-  }
-
-  /** One lock, or a set of them. Immutable. */
-  public final class DistributedLock {
-
-    private final List<String> keys;
-
-    private DistributedLock(List<String> keys) {
-      this.keys = keys;
-    }
-
-    /**
-     * Acquires, waiting in the queue.
-     *
-     * @param wait longest wait, elapsed log time
-     * @return the lease
-     * @throws LockTimeoutException when it was not granted in time
-     * @throws LockDeniedException when the service refuses the request
-     * @throws LockException when the service does not answer, or the session ended
-     * @throws InterruptedException when interrupted; the place in the queue is given up
-     */
-    public Lease acquire(Duration wait) throws InterruptedException {
-      return core.await(acquireAsync(wait), keys);
-    }
-
-    /**
-     * Acquires if nobody holds or waits.
-     *
-     * @return the lease, or empty
-     * @throws LockException when the service refuses or does not answer
-     * @throws InterruptedException when interrupted
-     */
-    public Optional<Lease> tryAcquire() throws InterruptedException {
-      try {
-        return Optional.of(acquire(Duration.ZERO));
-      } catch (LockTimeoutException e) {
-        return Optional.empty();
-      }
-    }
-
-    /**
-     * Acquires without blocking the caller.
-     *
-     * @param wait longest wait, elapsed log time
-     * @return completes with the lease or as {@link #acquire} throws, on a thread of its own where
-     *     what hangs on it may block; cancelling it, or ending it by a time-out, gives up the place
-     *     in the queue and what was granted so far
-     */
-    public CompletableFuture<Lease> acquireAsync(Duration wait) {
-      return core.acquire(keys, wait);
-    }
   }
 }

@@ -7,8 +7,10 @@ import dev.lockstep.schema.MalformedRecordException;
 import dev.lockstep.schema.PositionMark;
 import dev.lockstep.schema.SingleObjectCodec;
 import dev.lockstep.schema.UnknownSchemaException;
+import dev.lockstep.schema.lock.Downgraded;
 import dev.lockstep.schema.lock.Granted;
 import dev.lockstep.schema.lock.Released;
+import dev.lockstep.schema.lock.RevokeAsked;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Collection;
@@ -210,8 +212,14 @@ public final class LockEvents implements AutoCloseable {
             + position.point();
     Instant at = Instant.ofEpochMilli(position.logTime());
     if (value instanceof Granted g) {
+      LockEvent.Grant grant =
+          new LockEvent.Grant(
+              LockEvent.Mode.valueOf(g.getMode().name()),
+              g.getPermits(),
+              g.getCapacity(),
+              g.getOnBehalfOf());
       return new LockEvent(
-          id, LockEvent.Type.GRANTED, g.getKey(), g.getOwner(), g.getToken(), "", at);
+          id, LockEvent.Type.GRANTED, g.getKey(), g.getOwner(), g.getToken(), grant, "", at);
     }
     if (value instanceof Released r) {
       return new LockEvent(
@@ -220,7 +228,23 @@ public final class LockEvents implements AutoCloseable {
           r.getKey(),
           r.getOwner(),
           r.getToken(),
+          null,
           r.getCause().name(),
+          at);
+    }
+    if (value instanceof Downgraded d) {
+      return new LockEvent(
+          id, LockEvent.Type.DOWNGRADED, d.getKey(), d.getOwner(), d.getToken(), null, "", at);
+    }
+    if (value instanceof RevokeAsked r) {
+      return new LockEvent(
+          id,
+          LockEvent.Type.REVOKE_ASKED,
+          r.getKey(),
+          r.getOwner(),
+          r.getToken(),
+          null,
+          r.getBy(),
           at);
     }
     return null;

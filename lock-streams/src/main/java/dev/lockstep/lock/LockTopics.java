@@ -27,6 +27,8 @@ public final class LockTopics {
     List<TopicSpec> destinations = new ArrayList<>();
     destinations.add(TopicSpec.effects(config.named(LockSchemas.EVENTS), partitions));
     destinations.add(TopicSpec.effects(config.named(LockSchemas.REPLIES), 8));
+    // requests for keys of several partitions travel from one to the next
+    destinations.add(TopicSpec.input(config.named(LockSchemas.COMMANDS), partitions));
     destinations.addAll(replyTopics);
     return InputPlan.of(machine(config), partitions, destinations);
   }

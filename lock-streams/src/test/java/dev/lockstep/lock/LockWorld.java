@@ -3,12 +3,20 @@ package dev.lockstep.lock;
 import dev.lockstep.kernel.HostOptions;
 import dev.lockstep.kernel.TopicAdmin;
 import dev.lockstep.kernel.TopicPlan;
+import dev.lockstep.schema.LockSchemas;
 import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.testkit.kafka.BrokerProfile;
 import dev.lockstep.testkit.kafka.KafkaCluster;
+import dev.lockstep.testkit.lock.LockChecker;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
+import java.util.function.Consumer;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /** A broker with the lock topics, and a lock service on it. */
 final class LockWorld implements AutoCloseable {
@@ -40,6 +48,39 @@ final class LockWorld implements AutoCloseable {
   /** A client whose sessions last 3 s. */
   LockClient client() {
     return LockClient.connect(LockClientOptions.of(config).withTtl(Duration.ofSeconds(3)));
+  }
+
+  /** Goes through everything that stands in the topics of the lock service. */
+  LockChecker.Result check() {
+    LockChecker checker = new LockChecker();
+    String commands = config.named(LockSchemas.COMMANDS);
+    read(
+        commands,
+        record -> {
+          checker.command(record);
+          checker.effect(record);
+        });
+    read(config.named(LockSchemas.EVENTS), checker::effect);
+    read(config.named(LockSchemas.REPLIES), checker::effect);
+    read(LockTopics.machine(config).rejectedTopic(), checker::effect);
+    return checker.check();
+  }
+
+  private void read(String topic, Consumer<ConsumerRecord<byte[], byte[]>> each) {
+    try (KafkaConsumer<byte[], byte[]> consumer =
+        new KafkaConsumer<>(
+            config.client(), new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+      List<TopicPartition> partitions =
+          consumer.partitionsFor(topic).stream()
+              .map(info -> new TopicPartition(topic, info.partition()))
+              .toList();
+      consumer.assign(partitions);
+      consumer.seekToBeginning(partitions);
+      Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
+      while (partitions.stream().anyMatch(p -> consumer.position(p) < ends.get(p))) {
+        consumer.poll(Duration.ofMillis(200)).forEach(each);
+      }
+    }
   }
 
   @Override

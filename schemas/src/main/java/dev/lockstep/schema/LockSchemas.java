@@ -3,14 +3,19 @@ package dev.lockstep.schema;
 import dev.lockstep.schema.lock.Acquire;
 import dev.lockstep.schema.lock.AcquireReply;
 import dev.lockstep.schema.lock.Cancel;
+import dev.lockstep.schema.lock.ChangeMode;
 import dev.lockstep.schema.lock.CloseSession;
+import dev.lockstep.schema.lock.Downgraded;
 import dev.lockstep.schema.lock.ForceRelease;
 import dev.lockstep.schema.lock.ForceReleased;
 import dev.lockstep.schema.lock.Granted;
 import dev.lockstep.schema.lock.KeepAlive;
+import dev.lockstep.schema.lock.ModeReply;
 import dev.lockstep.schema.lock.Release;
 import dev.lockstep.schema.lock.ReleaseReply;
 import dev.lockstep.schema.lock.Released;
+import dev.lockstep.schema.lock.Revoke;
+import dev.lockstep.schema.lock.RevokeAsked;
 import dev.lockstep.schema.lock.SessionExpired;
 import dev.lockstep.schema.lock.SessionOk;
 
@@ -35,13 +40,18 @@ public final class LockSchemas {
           KeepAlive.class,
           CloseSession.class,
           ForceRelease.class,
+          ChangeMode.class,
+          Revoke.class,
           AcquireReply.class,
           ReleaseReply.class,
           SessionOk.class,
           SessionExpired.class,
           ForceReleased.class,
+          ModeReply.class,
+          RevokeAsked.class,
           Granted.class,
-          Released.class);
+          Released.class,
+          Downgraded.class);
 
   private LockSchemas() {}
 }

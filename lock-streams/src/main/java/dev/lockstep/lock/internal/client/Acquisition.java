@@ -4,13 +4,12 @@ import dev.lockstep.lock.Lease;
 import dev.lockstep.lock.LockDeniedException;
 import dev.lockstep.lock.LockException;
 import dev.lockstep.lock.LockTimeoutException;
-import dev.lockstep.lock.internal.client.PartitionSession.Ticket;
 import dev.lockstep.schema.lock.AcquireOutcome;
 import dev.lockstep.schema.lock.AcquireReply;
+import dev.lockstep.schema.lock.GrantedPart;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.SortedMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Future;
@@ -18,8 +17,11 @@ import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One call of acquire: its keys, partition by partition in ascending order, so that there is no
- * cycle of waiting. Guarded by its own monitor.
+ * One call of acquire. Guarded by its own monitor.
+ *
+ * <p>One command asks for all keys. The service carries it from partition to partition, in
+ * ascending order, so that there is no cycle of waiting; the last one answers, or the one where it
+ * ends.
  *
  * <p>A session that ends meanwhile takes the place in the queue with it, and what was granted so
  * far on its partition. The call then begins again with what is left of its wait; the caller sees
@@ -33,24 +35,23 @@ final class Acquisition {
   /** How long the service may be silent beyond the wait that was asked for. */
   static final Duration GRACE = Duration.ofSeconds(30);
 
-  /** The Acquire that is waited for. */
-  private record Current(PartitionSession session, Ticket ticket, List<String> keys) {}
-
   private final Commands commands;
-  private final List<Map.Entry<Integer, List<String>>> parts;
+  private final SortedMap<Integer, List<String>> wanted;
+  private final Terms terms;
   private final List<String> keys = new ArrayList<>();
   private final Duration wait;
   private final long deadline;
   private final CompletableFuture<Lease> lease = new CompletableFuture<>();
-  private List<Granted> granted = new ArrayList<>();
-  private @Nullable Current current;
+  private List<Part> asked = List.of();
   private @Nullable Future<?> alarm;
   private boolean over;
 
-  Acquisition(Commands commands, SortedMap<Integer, List<String>> parts, Duration wait) {
+  Acquisition(
+      Commands commands, SortedMap<Integer, List<String>> wanted, Terms terms, Duration wait) {
     this.commands = commands;
-    this.parts = List.copyOf(parts.entrySet());
-    parts.values().forEach(keys::addAll);
+    this.wanted = wanted;
+    this.terms = terms;
+    wanted.values().forEach(keys::addAll);
     this.wait = wait;
     this.deadline = System.nanoTime() + wait.toNanos();
   }
@@ -65,7 +66,7 @@ final class Acquisition {
             });
     synchronized (this) {
       alarm = commands.in(wait.plus(GRACE), this::noAnswer);
-      next(0);
+      begin();
     }
     return lease;
   }
@@ -83,89 +84,68 @@ final class Acquisition {
     if (alarm != null) {
       alarm.cancel(false);
     }
-    Current asked = current;
-    current = null;
-    if (asked != null) {
-      // a grant that crosses it is freed by it
-      commands.sendCancel(asked.session(), asked.ticket(), asked.keys());
-    }
-    releaseAll();
+    giveBack();
     commands.ended(this);
     commands.callbacks().run(completion);
   }
 
   private synchronized void begin() {
-    if (!over) {
-      next(0);
-    }
-  }
-
-  private void next(int index) {
-    if (index == parts.size()) {
-      if (granted.stream().anyMatch(grant -> grant.state() == Lease.State.LOST)) {
-        beginAgain("a session ended before all keys were granted");
-      } else {
-        hand();
-      }
+    if (over) {
       return;
     }
-    List<String> wanted = parts.get(index).getValue();
-    PartitionSession session = commands.session(parts.get(index).getKey());
-    PendingAcquire pending =
-        new PendingAcquire(wanted, System.nanoTime(), new CompletableFuture<>());
-    Ticket ticket;
-    synchronized (session.sending()) {
-      ticket = session.open(pending);
-      current = new Current(session, ticket, wanted);
-      commands.sendAcquire(session, ticket, wanted, leftMillis());
-    }
-    var unused =
-        pending
-            .answer()
-            .whenComplete((reply, error) -> answered(session, ticket, index, reply, error));
+    PendingAcquire pending = new PendingAcquire(keys, System.nanoTime(), new CompletableFuture<>());
+    List<Part> parts = commands.acquire(wanted, terms, leftMillis(), pending);
+    asked = parts;
+    var unused = pending.answer().whenComplete((reply, error) -> answered(parts, reply, error));
   }
 
   private synchronized void answered(
-      PartitionSession session,
-      Ticket ticket,
-      int index,
-      @Nullable AcquireReply reply,
-      @Nullable Throwable error) {
+      List<Part> parts, @Nullable AcquireReply reply, @Nullable Throwable error) {
+    for (Part part : parts) {
+      // the answer came to one partition; the others wait for it no more
+      var unused = part.session().answered(part.ticket().owner(), part.ticket().number());
+    }
     if (over) {
       if (reply != null && reply.getOutcome() == AcquireOutcome.GRANTED) {
         // an Acquire that was sent again may stand behind the Cancel that was to end it
-        commands.sendCancel(session, ticket, parts.get(index).getValue());
+        parts.forEach(commands::cancel);
       }
       return;
     }
-    current = null;
     if (reply == null) {
       if (error instanceof SessionEndedException) {
-        beginAgain("the session ended");
+        beginAgain();
       } else {
         fail(error == null ? new IllegalStateException("No answer and no error") : error);
       }
       return;
     }
     switch (reply.getOutcome()) {
-      case GRANTED -> {
-        List<String> got = parts.get(index).getValue();
-        Granted grant = new Granted(session, ticket, reply.getToken(), got);
-        if (session.hold(grant)) {
-          granted.add(grant);
-          next(index + 1);
-        } else {
-          beginAgain("the session ended");
-        }
+      case GRANTED -> granted(parts, reply);
+      case SESSION_EXPIRED -> beginAgain();
+      default -> {
+        // the service gave back what it had granted elsewhere
+        asked = List.of();
+        fail(failure(reply));
       }
-      case SESSION_EXPIRED -> beginAgain("the session ended");
-      default -> fail(failure(reply));
     }
   }
 
-  private void hand() {
-    GrantedLease done = GrantedLease.of(commands, granted);
-    granted = new ArrayList<>();
+  private void granted(List<Part> parts, AcquireReply reply) {
+    List<Granted> grants = new ArrayList<>();
+    for (Part part : parts) {
+      Granted grant = new Granted(part, token(part, reply));
+      if (part.session().hold(grant)) {
+        grants.add(grant);
+      }
+    }
+    asked = List.of();
+    if (grants.size() < parts.size()) {
+      grants.forEach(commands::release);
+      beginAgain();
+      return;
+    }
+    GrantedLease done = GrantedLease.of(commands, grants, terms.mode());
     finish(
         () -> {
           if (!lease.complete(done)) {
@@ -174,15 +154,28 @@ final class Acquisition {
         });
   }
 
-  private void beginAgain(String why) {
-    releaseAll();
+  private static long token(Part part, AcquireReply reply) {
+    for (GrantedPart earlier : reply.getEarlier()) {
+      if (earlier.getPartition() == part.partition()) {
+        return earlier.getToken();
+      }
+    }
+    return reply.getToken();
+  }
+
+  /** A session ended, and with it a part of what this call has or waits for. */
+  private void beginAgain() {
+    giveBack();
     if (wait.isZero() || System.nanoTime() < deadline) {
       // a try that does not wait has not been decided either
       var unused = commands.in(Duration.ofMillis(1), this::begin);
     } else {
       fail(
           new LockTimeoutException(
-              "Locks on %s were not granted within %s: %s".formatted(keys, wait, why)));
+              "Locks on %s were not granted within %s: the session ended".formatted(keys, wait),
+              "",
+              0,
+              -1));
     }
   }
 
@@ -193,10 +186,11 @@ final class Acquisition {
                 .formatted(keys, wait.plus(GRACE), commands.fault())));
   }
 
-  private void releaseAll() {
-    List<Granted> all = granted;
-    granted = new ArrayList<>();
-    all.forEach(commands::release);
+  /** A grant that crosses it is freed by it. */
+  private void giveBack() {
+    List<Part> all = asked;
+    asked = List.of();
+    all.forEach(commands::cancel);
   }
 
   private long leftMillis() {
@@ -210,8 +204,13 @@ final class Acquisition {
     return switch (reply.getOutcome()) {
       case TIMED_OUT ->
           new LockTimeoutException(
-              "%s were not granted within %s: %s".formatted(named, wait, reply.getReason()));
-      case DENIED -> new LockDeniedException(named + ": " + reply.getReason());
+              "%s were not granted within %s. %s".formatted(named, wait, reply.getReason()),
+              reply.getHolder(),
+              reply.getHolderToken(),
+              reply.getAhead());
+      case DENIED ->
+          new LockDeniedException(
+              named + ": " + reply.getReason(), Duration.ofMillis(reply.getRetryAfterMillis()));
       default ->
           new LockException(
               "%s: the request was ended as %s: %s"

@@ -3,7 +3,9 @@ package dev.lockstep.lock.internal.client;
 import dev.lockstep.kernel.TopicAdmin;
 import dev.lockstep.lock.Lease;
 import dev.lockstep.lock.LockClientOptions;
+import dev.lockstep.lock.LockDeniedException;
 import dev.lockstep.lock.LockException;
+import dev.lockstep.lock.LockLostException;
 import dev.lockstep.lock.internal.client.CommandSender.Outgoing;
 import dev.lockstep.lock.internal.client.PartitionSession.Ticket;
 import dev.lockstep.schema.LockSchemas;
@@ -12,21 +14,29 @@ import dev.lockstep.schema.kernel.Destination;
 import dev.lockstep.schema.kernel.Layout;
 import dev.lockstep.schema.lock.Acquire;
 import dev.lockstep.schema.lock.AcquireOutcome;
+import dev.lockstep.schema.lock.AcquirePart;
 import dev.lockstep.schema.lock.AcquireReply;
 import dev.lockstep.schema.lock.Cancel;
+import dev.lockstep.schema.lock.ChangeMode;
 import dev.lockstep.schema.lock.CloseSession;
 import dev.lockstep.schema.lock.ForceReleased;
+import dev.lockstep.schema.lock.GrantedPart;
 import dev.lockstep.schema.lock.KeepAlive;
+import dev.lockstep.schema.lock.LockMode;
+import dev.lockstep.schema.lock.ModeReply;
 import dev.lockstep.schema.lock.Release;
 import dev.lockstep.schema.lock.ReleaseReply;
 import dev.lockstep.schema.lock.ReplyTo;
+import dev.lockstep.schema.lock.RevokeAsked;
 import dev.lockstep.schema.lock.SessionExpired;
 import dev.lockstep.schema.lock.SessionOk;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
+import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
@@ -37,6 +47,7 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -57,9 +68,9 @@ public final class ClientCore implements Commands, AutoCloseable {
   private final Layout layout;
   private final ReplyTo replyTo;
   private final Map<Integer, PartitionSession> sessions = new ConcurrentHashMap<>();
-  private final Map<String, CompletableFuture<Boolean>> releases = new ConcurrentHashMap<>();
   private final Set<Acquisition> acquisitions = ConcurrentHashMap.newKeySet();
   private final Callbacks callbacks = new Callbacks();
+  private final Questions questions = new Questions(callbacks);
   private final ScheduledExecutorService timer = scheduler("lock-client-timer");
 
   /** Of its own: a send may block for a while, and a lease must not look safe meanwhile. */
@@ -111,15 +122,15 @@ public final class ClientCore implements Commands, AutoCloseable {
             TimeUnit.MILLISECONDS);
   }
 
-  /** Acquires keys, partition by partition in ascending order: no cycle of waiting. */
-  public CompletableFuture<Lease> acquire(List<String> keys, Duration wait) {
+  /** Acquires keys, wherever they live. */
+  public CompletableFuture<Lease> acquire(List<String> keys, Terms terms, Duration wait) {
     TreeMap<Integer, List<String>> parts = new TreeMap<>();
     for (String key : keys) {
       parts
           .computeIfAbsent(Partitions.of(key, layout.getPartitions()), p -> new ArrayList<>())
           .add(key);
     }
-    Acquisition acquisition = new Acquisition(this, parts, wait);
+    Acquisition acquisition = new Acquisition(this, parts, terms, wait);
     acquisitions.add(acquisition);
     CompletableFuture<Lease> lease = acquisition.start();
     if (closing) {
@@ -140,28 +151,83 @@ public final class ClientCore implements Commands, AutoCloseable {
   }
 
   @Override
-  public void sendAcquire(
-      PartitionSession session, Ticket ticket, List<String> keys, long waitMillis) {
-    Acquire acquire =
-        new Acquire(
-            ticket.owner(),
-            ticket.number(),
-            ticket.lowestUnanswered(),
-            options.ttl().toMillis(),
-            keys,
-            waitMillis,
-            replyTo);
-    sender.send(new Outgoing(session, ticket.owner(), keys.get(0), acquire));
+  public List<Part> acquire(
+      SortedMap<Integer, List<String>> keys, Terms terms, long waitMillis, PendingAcquire pending) {
+    List<Integer> order = List.copyOf(keys.keySet());
+    List<Part> rest = new ArrayList<>();
+    for (int partition : order.subList(1, order.size())) {
+      rest.add(later(partition, keys.getOrDefault(partition, List.of()), pending));
+    }
+    PartitionSession session = session(order.get(0));
+    synchronized (session.sending()) {
+      Part first =
+          new Part(session, session.open(pending), keys.getOrDefault(order.get(0), List.of()));
+      sender.send(
+          new Outgoing(
+              session,
+              first.ticket().owner(),
+              first.keys().get(0),
+              command(first, rest, terms, waitMillis)));
+      List<Part> all = new ArrayList<>();
+      all.add(first);
+      all.addAll(rest);
+      return all;
+    }
+  }
+
+  /**
+   * Opens what another partition will ask for in the name of this client. The session there is kept
+   * alive from now on, and other commands may come before that one.
+   */
+  private Part later(int partition, List<String> keys, PendingAcquire pending) {
+    PartitionSession session = session(partition);
+    synchronized (session.sending()) {
+      Part part = new Part(session, session.open(pending), keys);
+      if (part.ticket().number() == 1) {
+        beat(session);
+      }
+      return part;
+    }
+  }
+
+  private Acquire command(Part first, List<Part> rest, Terms terms, long waitMillis) {
+    return new Acquire(
+        first.ticket().owner(),
+        first.ticket().number(),
+        first.ticket().lowestUnanswered(),
+        options.ttl().toMillis(),
+        first.keys(),
+        terms.mode(),
+        terms.permits(),
+        terms.capacity(),
+        terms.priority(),
+        waitMillis,
+        terms.delay().toMillis(),
+        terms.onBehalfOf(),
+        rest.stream()
+            .map(
+                part ->
+                    new AcquirePart(
+                        part.partition(),
+                        part.ticket().owner(),
+                        part.ticket().number(),
+                        part.ticket().lowestUnanswered(),
+                        part.keys()))
+            .toList(),
+        List.of(),
+        replyTo);
   }
 
   @Override
-  public void sendCancel(PartitionSession session, Ticket asked, List<String> keys) {
+  public void cancel(Part part) {
+    PartitionSession session = part.session();
     synchronized (session.sending()) {
-      Ticket ticket = session.next(asked.owner());
+      Ticket ticket = session.next(part.ticket().owner());
       if (ticket != null) {
         Cancel cancel =
-            new Cancel(ticket.owner(), ticket.number(), ticket.lowestUnanswered(), asked.number());
-        sender.send(new Outgoing(session, ticket.owner(), keys.get(0), cancel));
+            new Cancel(
+                ticket.owner(), ticket.number(), ticket.lowestUnanswered(), part.ticket().number());
+        sender.send(new Outgoing(session, ticket.owner(), part.keys().get(0), cancel));
       }
     }
   }
@@ -196,36 +262,67 @@ public final class ClientCore implements Commands, AutoCloseable {
   @Override
   public CompletableFuture<Boolean> release(Granted grant) {
     PartitionSession session = grant.session();
-    CompletableFuture<Boolean> done = new CompletableFuture<>();
     synchronized (session.sending()) {
-      Ticket ticket =
-          session.drop(grant.owner(), grant.number()) == null ? null : session.next(grant.owner());
-      if (closing || ticket == null) {
-        done.complete(false);
-        return done;
+      if (session.drop(grant.owner(), grant.number()) == null) {
+        return CompletableFuture.completedFuture(false);
       }
-      String id = id(ticket.owner(), ticket.number());
-      releases.put(id, done);
+      return ask(
+              grant,
+              ticket ->
+                  new Release(
+                      ticket.owner(),
+                      ticket.number(),
+                      ticket.lowestUnanswered(),
+                      grant.number(),
+                      grant.token(),
+                      replyTo))
+          .thenApply(reply -> reply instanceof ReleaseReply answer && answer.getReleased());
+    }
+  }
+
+  @Override
+  public CompletableFuture<Long> change(Granted grant, boolean exclusive) {
+    return ask(
+            grant,
+            ticket ->
+                new ChangeMode(
+                    ticket.owner(),
+                    ticket.number(),
+                    ticket.lowestUnanswered(),
+                    grant.number(),
+                    exclusive ? LockMode.EXCLUSIVE : LockMode.SHARED,
+                    replyTo))
+        .thenApply(
+            reply -> {
+              if (!(reply instanceof ModeReply answer)) {
+                throw new LockLostException("Lock on " + grant.keys() + " is over");
+              }
+              if (answer.getToken() == 0) {
+                throw new LockDeniedException(answer.getReason(), Duration.ZERO);
+              }
+              return answer.getToken();
+            });
+  }
+
+  /** Sends a command about a grant; null when nobody will answer it. */
+  private CompletableFuture<@Nullable Object> ask(Granted grant, Function<Ticket, Object> command) {
+    PartitionSession session = grant.session();
+    synchronized (session.sending()) {
+      Ticket ticket = session.next(grant.owner());
+      if (closing || ticket == null) {
+        return CompletableFuture.completedFuture(null);
+      }
+      CompletableFuture<@Nullable Object> answer = questions.ask(ticket.owner(), ticket.number());
       sender.send(
           new Outgoing(
               session,
               ticket.owner(),
               grant.keys().get(0),
-              release(grant, ticket),
+              command.apply(ticket),
               () -> {},
-              () -> released(id, false)));
+              () -> questions.answer(ticket.owner(), ticket.number(), null)));
+      return answer;
     }
-    return done;
-  }
-
-  private Release release(Granted grant, Ticket ticket) {
-    return new Release(
-        ticket.owner(),
-        ticket.number(),
-        ticket.lowestUnanswered(),
-        grant.number(),
-        grant.token(),
-        replyTo);
   }
 
   /** Returns what is being waited out. */
@@ -252,7 +349,7 @@ public final class ClientCore implements Commands, AutoCloseable {
       sender.close();
     } finally {
       // an interrupted caller, too, leaves nobody waiting
-      List.copyOf(releases.keySet()).forEach(id -> released(id, false));
+      questions.drop();
       callbacks.close();
     }
   }
@@ -261,15 +358,13 @@ public final class ClientCore implements Commands, AutoCloseable {
     return new LockException("Lock client was closed");
   }
 
-  private static String id(String owner, long number) {
-    return owner + "#" + number;
-  }
-
   private void heard(Object reply) {
     if (reply instanceof AcquireReply acquired) {
       acquired(acquired);
     } else if (reply instanceof ReleaseReply released) {
-      released(id(released.getOwner(), released.getNumber()), released.getReleased());
+      questions.answer(released.getOwner(), released.getNumber(), released);
+    } else if (reply instanceof ModeReply changed) {
+      questions.answer(changed.getOwner(), changed.getNumber(), changed);
     } else if (reply instanceof SessionOk ok) {
       PartitionSession session = sessions.get(ok.getPartition());
       if (session != null && session.beatAnswered(ok.getSession(), ok.getBeat())) {
@@ -278,7 +373,9 @@ public final class ClientCore implements Commands, AutoCloseable {
     } else if (reply instanceof SessionExpired expired) {
       expire(sessions.get(expired.getPartition()), expired.getSession());
     } else if (reply instanceof ForceReleased forced) {
-      forced(sessions.get(forced.getPartition()), forced);
+      forced(forced);
+    } else if (reply instanceof RevokeAsked asked) {
+      revokeAsked(asked);
     }
   }
 
@@ -289,12 +386,13 @@ public final class ClientCore implements Commands, AutoCloseable {
     }
     PendingAcquire pending = session.answered(reply.getOwner(), reply.getNumber());
     if (pending != null) {
+      for (GrantedPart earlier : reply.getEarlier()) {
+        prolonged(sessions.get(earlier.getPartition()), earlier.getOwner(), pending);
+      }
       // a denied one is no sign of life: the service has not looked at the session
-      boolean prolonged =
-          reply.getOutcome() != AcquireOutcome.DENIED
-              && reply.getOutcome() != AcquireOutcome.SESSION_EXPIRED;
-      if (prolonged && session.prolongedBy(reply.getOwner(), pending.sentAt())) {
-        safeAgain(session);
+      if (reply.getOutcome() != AcquireOutcome.DENIED
+          && reply.getOutcome() != AcquireOutcome.SESSION_EXPIRED) {
+        prolonged(session, reply.getOwner(), pending);
       }
       pending.answer().complete(reply);
     }
@@ -303,10 +401,10 @@ public final class ClientCore implements Commands, AutoCloseable {
     }
   }
 
-  private void released(String id, boolean wasHeld) {
-    CompletableFuture<Boolean> waiting = releases.remove(id);
-    if (waiting != null) {
-      callbacks.run(() -> waiting.complete(wasHeld));
+  private static void prolonged(
+      @Nullable PartitionSession session, String owner, PendingAcquire pending) {
+    if (session != null && session.prolongedBy(owner, pending.sentAt())) {
+      safeAgain(session);
     }
   }
 
@@ -331,35 +429,60 @@ public final class ClientCore implements Commands, AutoCloseable {
   }
 
   /** One key is gone, so the lease is: the keys that were granted with it are given back. */
-  private void forced(@Nullable PartitionSession session, ForceReleased forced) {
-    if (session == null) {
-      return;
+  private void forced(ForceReleased forced) {
+    Granted grant = held(forced.getPartition(), forced.getOwner(), forced.getNumber());
+    if (grant != null) {
+      LOG.warn("Lock on '{}' was taken away by {}", forced.getKey(), forced.getBy());
+      var unused = release(grant);
+      grant.changed();
     }
-    for (Granted grant : session.grants()) {
-      if (grant.owner().equals(forced.getOwner()) && grant.number() == forced.getNumber()) {
-        LOG.warn("Lock on '{}' was taken away by {}", forced.getKey(), forced.getBy());
-        var unused = release(grant);
-        grant.changed();
+  }
+
+  private void revokeAsked(RevokeAsked asked) {
+    Granted grant = held(asked.getPartition(), asked.getOwner(), asked.getNumber());
+    if (grant != null) {
+      grant.revokeAsked(
+          new Lease.Revocation(
+              asked.getKey(),
+              asked.getBy(),
+              asked.getGraceMillis() < 0
+                  ? Optional.empty()
+                  : Optional.of(Duration.ofMillis(asked.getGraceMillis()))));
+    }
+  }
+
+  private @Nullable Granted held(int partition, String owner, long number) {
+    PartitionSession session = sessions.get(partition);
+    if (session != null) {
+      for (Granted grant : session.grants()) {
+        if (grant.owner().equals(owner) && grant.number() == number) {
+          return grant;
+        }
       }
     }
+    return null;
   }
 
   private void beat() {
     for (PartitionSession session : sessions.values()) {
       if (session.isInUse()) {
         synchronized (session.sending()) {
-          Ticket beat = session.nextBeat();
-          sender.send(
-              new Outgoing(
-                  session,
-                  beat.owner(),
-                  client,
-                  new KeepAlive(beat.owner(), beat.number(), replyTo),
-                  () -> session.beatAppended(beat.number()),
-                  () -> {}));
+          beat(session);
         }
       }
     }
+  }
+
+  private void beat(PartitionSession session) {
+    Ticket beat = session.nextBeat();
+    sender.send(
+        new Outgoing(
+            session,
+            beat.owner(),
+            client,
+            new KeepAlive(beat.owner(), beat.number(), options.ttl().toMillis(), replyTo),
+            () -> session.beatAppended(beat.owner(), beat.number()),
+            () -> {}));
   }
 
   private void look() {
@@ -370,8 +493,7 @@ public final class ClientCore implements Commands, AutoCloseable {
     }
   }
 
-  @Override
-  public PartitionSession session(int partition) {
+  private PartitionSession session(int partition) {
     return sessions.computeIfAbsent(
         partition,
         p ->

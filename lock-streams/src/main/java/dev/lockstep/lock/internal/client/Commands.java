@@ -1,8 +1,8 @@
 package dev.lockstep.lock.internal.client;
 
-import dev.lockstep.lock.internal.client.PartitionSession.Ticket;
 import java.time.Duration;
 import java.util.List;
+import java.util.SortedMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Future;
 import org.jspecify.annotations.Nullable;
@@ -10,15 +10,21 @@ import org.jspecify.annotations.Nullable;
 /** What an acquisition and its lease ask of the client. None of it waits for an answer. */
 interface Commands {
 
-  PartitionSession session(int partition);
+  /** Sends one Acquire for keys by partition; the service carries it from one to the next. */
+  List<Part> acquire(
+      SortedMap<Integer, List<String>> keys, Terms terms, long waitMillis, PendingAcquire pending);
 
-  void sendAcquire(PartitionSession session, Ticket ticket, List<String> keys, long waitMillis);
-
-  /** Ends an Acquire, granted or not; nothing when its session is over. */
-  void sendCancel(PartitionSession session, Ticket asked, List<String> keys);
+  /** Ends an Acquire in one partition, granted or not; nothing when its session is over. */
+  void cancel(Part part);
 
   /** Gives a grant back; completes with false when it was lost before. */
   CompletableFuture<Boolean> release(Granted grant);
+
+  /**
+   * Makes a grant exclusive or shared; completes with its token then, fails with {@link
+   * dev.lockstep.lock.LockDeniedException} when the service refuses.
+   */
+  CompletableFuture<Long> change(Granted grant, boolean exclusive);
 
   Future<?> in(Duration delay, Runnable task);
 

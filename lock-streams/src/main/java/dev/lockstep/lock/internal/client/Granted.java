@@ -7,52 +7,65 @@ import org.jspecify.annotations.Nullable;
 /** Keys of one partition that were granted by one Acquire. Thread-safe. */
 final class Granted {
 
-  private final PartitionSession session;
-  private final PartitionSession.Ticket ticket;
-  private final long token;
-  private final List<String> keys;
-  private volatile @Nullable Runnable observer;
+  private final Part part;
+  private volatile long token;
+  private volatile @Nullable GrantedLease lease;
 
-  Granted(PartitionSession session, PartitionSession.Ticket ticket, long token, List<String> keys) {
-    this.session = session;
-    this.ticket = ticket;
+  Granted(Part part, long token) {
+    this.part = part;
     this.token = token;
-    this.keys = keys;
+  }
+
+  Part part() {
+    return part;
   }
 
   PartitionSession session() {
-    return session;
+    return part.session();
   }
 
   String owner() {
-    return ticket.owner();
+    return part.ticket().owner();
   }
 
   long number() {
-    return ticket.number();
+    return part.ticket().number();
   }
 
   long token() {
     return token;
   }
 
+  /** It is held in another mode, under this token. */
+  void renew(long value) {
+    token = value;
+  }
+
   List<String> keys() {
-    return keys;
+    return part.keys();
   }
 
   Lease.State state() {
-    return session.state(ticket);
+    return session().state(part.ticket());
   }
 
-  void observe(Runnable lease) {
-    observer = lease;
+  void observe(GrantedLease observer) {
+    lease = observer;
   }
 
   /** Its state may have changed; what it is now is read by the lease. */
   void changed() {
-    Runnable lease = observer;
-    if (lease != null) {
-      lease.run();
+    GrantedLease observer = lease;
+    if (observer != null) {
+      observer.refresh();
+    }
+  }
+
+  /** Somebody wants one of its keys back. */
+  void revokeAsked(Lease.Revocation revocation) {
+    GrantedLease observer = lease;
+    if (observer != null) {
+      observer.revokeAsked(revocation);
     }
   }
 }

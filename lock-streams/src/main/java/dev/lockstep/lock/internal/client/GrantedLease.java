@@ -1,6 +1,7 @@
 package dev.lockstep.lock.internal.client;
 
 import dev.lockstep.lock.Lease;
+import dev.lockstep.schema.lock.LockMode;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -8,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
@@ -21,29 +23,38 @@ final class GrantedLease implements Lease {
 
   private final Commands commands;
   private final List<Granted> parts;
-  private final Map<String, Long> tokens = new TreeMap<>();
   private final AtomicReference<@Nullable CompletableFuture<Boolean>> released =
       new AtomicReference<>();
   private final List<Consumer<State>> listeners = new ArrayList<>();
+  private final List<Consumer<Revocation>> revocationListeners = new ArrayList<>();
+  private final List<Revocation> revocations = new ArrayList<>();
   private final Deque<Runnable> calls = new ArrayDeque<>();
   private State told = State.SAFE;
   private boolean calling;
+  private volatile LockMode mode;
 
-  private GrantedLease(Commands commands, List<Granted> parts) {
+  private GrantedLease(Commands commands, List<Granted> parts, LockMode mode) {
     this.commands = commands;
     this.parts = List.copyOf(parts);
-    parts.forEach(part -> part.keys().forEach(key -> tokens.put(key, part.token())));
+    this.mode = mode;
   }
 
-  static GrantedLease of(Commands commands, List<Granted> parts) {
-    GrantedLease lease = new GrantedLease(commands, parts);
-    parts.forEach(part -> part.observe(lease::refresh));
+  static GrantedLease of(Commands commands, List<Granted> parts, LockMode mode) {
+    GrantedLease lease = new GrantedLease(commands, parts, mode);
+    parts.forEach(part -> part.observe(lease));
     return lease;
   }
 
   @Override
   public Map<String, Long> tokens() {
-    return Map.copyOf(tokens);
+    Map<String, Long> tokens = new TreeMap<>();
+    parts.forEach(part -> part.keys().forEach(key -> tokens.put(key, part.token())));
+    return tokens;
+  }
+
+  @Override
+  public boolean isShared() {
+    return mode == LockMode.SHARED;
   }
 
   @Override
@@ -75,7 +86,7 @@ final class GrantedLease implements Lease {
    * Tells the listeners what the whole lease is now, if it is something else than they know. Parts
    * change on several threads; read under one monitor, the last word is the true one.
    */
-  private synchronized void refresh() {
+  synchronized void refresh() {
     if (told == State.LOST || released.get() != null) {
       return;
     }
@@ -86,13 +97,59 @@ final class GrantedLease implements Lease {
     }
   }
 
-  private void call(Consumer<State> listener, State state) {
+  @Override
+  public synchronized void onRevokeAsked(Consumer<Revocation> listener) {
+    revocationListeners.add(listener);
+    revocations.forEach(revocation -> call(listener, revocation));
+  }
+
+  synchronized void revokeAsked(Revocation revocation) {
+    revocations.add(revocation);
+    revocationListeners.forEach(listener -> call(listener, revocation));
+  }
+
+  @Override
+  public CompletableFuture<Void> downgrade() {
+    CompletableFuture<Void> done = CompletableFuture.completedFuture(null);
+    for (Granted part : parts) {
+      done = done.thenCompose(before -> change(part, false));
+    }
+    return done.thenRun(() -> mode = LockMode.SHARED);
+  }
+
+  @Override
+  public CompletableFuture<Void> upgrade() {
+    CompletableFuture<Void> done = CompletableFuture.completedFuture(null);
+    for (Granted part : parts) {
+      done = done.thenCompose(before -> change(part, true));
+    }
+    return done.handle(
+            (nothing, error) -> {
+              if (error == null) {
+                mode = LockMode.EXCLUSIVE;
+                return CompletableFuture.<Void>completedFuture(null);
+              }
+              // all or nothing: the parts before the refused one go on shared
+              Throwable cause =
+                  error instanceof CompletionException && error.getCause() != null
+                      ? error.getCause()
+                      : error;
+              return downgrade().<Void>thenCompose(shared -> CompletableFuture.failedFuture(cause));
+            })
+        .thenCompose(outcome -> outcome);
+  }
+
+  private CompletableFuture<Void> change(Granted part, boolean exclusive) {
+    return commands.change(part, exclusive).thenAccept(part::renew);
+  }
+
+  private <T> void call(Consumer<T> listener, T news) {
     calls.add(
         () -> {
           try {
-            listener.accept(state);
+            listener.accept(news);
           } catch (Throwable e) {
-            LOG.error("A listener of the lease on {} failed at {}", tokens.keySet(), state, e);
+            LOG.error("A listener of the lease on {} failed at {}", tokens().keySet(), news, e);
           }
         });
     if (!calling) {

@@ -107,8 +107,8 @@ final class PartitionSession {
     return new Ticket(owner(), beat, lowestUnanswered());
   }
 
-  synchronized void beatAppended(long beat) {
-    Long sentAt = beatSentAt.get(beat);
+  synchronized void beatAppended(String owner, long beat) {
+    Long sentAt = owner.equals(owner()) ? beatSentAt.get(beat) : null;
     // in jeopardy only an answer tells that the session still lives
     if (sentAt != null && isSafe()) {
       extend(sentAt);
@@ -158,6 +158,7 @@ final class PartitionSession {
     beatSentAt.clear();
     generation++;
     nextNumber = 1;
+    nextBeat = 1;
     safe = false;
     // what kept the old one alive says nothing of the next
     deadline = clock.getAsLong();

@@ -4,8 +4,10 @@ import dev.lockstep.kernel.Store;
 import dev.lockstep.schema.SchemaCatalog;
 import dev.lockstep.schema.SingleObjectCodec;
 import dev.lockstep.schema.spi.RecordCodec;
+import dev.lockstep.schema.state.LockHolderState;
 import dev.lockstep.schema.state.LockKeyState;
 import dev.lockstep.schema.state.LockRequestState;
+import dev.lockstep.schema.state.LockRevocationState;
 import dev.lockstep.schema.state.LockSessionState;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
@@ -17,11 +19,13 @@ import org.jspecify.annotations.Nullable;
  * Rows of the lock machine.
  *
  * <pre>
- *   k key                    who holds a key, and how many wait       (none: idle)
- *   q key 00 order           one row per waiting request and key, in order of arrival
+ *   k key                    a key in use                             (none: idle)
+ *   h key 00 owner 00 number one of several holders: shared, or by permits
+ *   q key 00 rank order      one row per waiting request and key: by priority, then by arrival
  *   r owner 00 number        one request
  *   s session                one session
- *   d elapsed kind owner 00 number   what is due when: s session, w wait, t tombstone
+ *   x key 00 token           a grant that is to be taken from its holders
+ *   d elapsed kind owner 00 number   what is due when
  * </pre>
  *
  * Small rows instead of one value per key: a key with 10,000 waiters costs the same per hand-off as
@@ -30,16 +34,20 @@ import org.jspecify.annotations.Nullable;
 final class LockRows {
 
   static final SchemaCatalog CATALOG =
-      SchemaCatalog.of(LockKeyState.class, LockRequestState.class, LockSessionState.class);
+      SchemaCatalog.of(
+          LockKeyState.class,
+          LockHolderState.class,
+          LockRequestState.class,
+          LockSessionState.class,
+          LockRevocationState.class);
 
   private static final RecordCodec CODEC = new SingleObjectCodec(CATALOG);
 
-  /** One request by its identity. */
-  record RequestId(String owner, long number) {}
+  /** One request in the queue of a key. */
+  record Place(int rank, RequestId id) {}
 
-  /** One thing that is due. */
-  @SuppressWarnings("ArrayRecordComponent") // never compared
-  record Due(long at, char kind, RequestId id, byte[] key) {}
+  /** One of several holders of a key. */
+  record Holder(RequestId id, int permits, long token) {}
 
   private final Store store;
 
@@ -47,37 +55,77 @@ final class LockRows {
     this.store = store;
   }
 
-  @Nullable LockKeyState key(String key) {
-    return (LockKeyState) read(named('k', key));
+  @Nullable Key key(String name) {
+    LockKeyState stored = (LockKeyState) read(named('k', name));
+    return stored == null ? null : Key.of(name, stored);
   }
 
-  void putKey(String key, LockKeyState state) {
-    store.put(named('k', key), CODEC.encode(state));
+  /** Writes a key as it is now; nothing is left of an idle one. */
+  void put(Key key) {
+    if (key.isIdle()) {
+      store.delete(named('k', key.name));
+    } else {
+      store.put(named('k', key.name), CODEC.encode(key.stored()));
+    }
   }
 
-  void deleteKey(String key) {
-    store.delete(named('k', key));
+  void enqueue(String key, Request request) {
+    store.put(queueKey(key, request), idBytes(request.id));
   }
 
-  void enqueue(String key, long order, RequestId id) {
-    store.put(queueKey(key, order), idBytes(id));
+  void dequeue(String key, Request request) {
+    store.delete(queueKey(key, request));
   }
 
-  void dequeue(String key, long order) {
-    store.delete(queueKey(key, order));
+  /** Returns the first places in the queue of a key. */
+  List<Place> queue(String key, int most) {
+    byte[] prefix = separated('q', key);
+    List<Place> places = new ArrayList<>();
+    for (Store.Row row : store.scan(prefix, most)) {
+      places.add(new Place(row.key()[prefix.length], id(ByteBuffer.wrap(row.value()))));
+    }
+    return places;
   }
 
-  @Nullable RequestId head(String key) {
-    List<Store.Row> first = store.scan(separated('q', key), 1);
-    return first.isEmpty() ? null : id(ByteBuffer.wrap(first.get(0).value()));
+  static int rank(int priority) {
+    return Request.HIGHEST_PRIORITY - priority;
   }
 
-  @Nullable LockRequestState request(RequestId id) {
-    return (LockRequestState) read(requestKey(id));
+  void putHolder(String key, Holder holder) {
+    store.put(
+        holderKey(key, holder.id()),
+        CODEC.encode(new LockHolderState(holder.permits(), holder.token())));
   }
 
-  void putRequest(RequestId id, LockRequestState state) {
-    store.put(requestKey(id), CODEC.encode(state));
+  @Nullable Holder holder(String key, RequestId id) {
+    LockHolderState stored = (LockHolderState) read(holderKey(key, id));
+    return stored == null ? null : new Holder(id, stored.getPermits(), stored.getToken());
+  }
+
+  void deleteHolder(String key, RequestId id) {
+    store.delete(holderKey(key, id));
+  }
+
+  /** Returns holders of a key that has several, in the order of their names. */
+  List<Holder> holders(String key, int most) {
+    byte[] prefix = separated('h', key);
+    List<Holder> holders = new ArrayList<>();
+    for (Store.Row row : store.scan(prefix, most)) {
+      RequestId id =
+          id(ByteBuffer.wrap(row.key(), prefix.length, row.key().length - prefix.length));
+      LockHolderState stored = (LockHolderState) CODEC.decode(row.value());
+      holders.add(new Holder(id, stored.getPermits(), stored.getToken()));
+    }
+    return holders;
+  }
+
+  @Nullable Request request(RequestId id) {
+    LockRequestState stored = (LockRequestState) read(requestKey(id));
+    return stored == null ? null : Request.of(id, stored);
+  }
+
+  void put(Request request) {
+    store.put(requestKey(request.id), CODEC.encode(request.stored()));
   }
 
   void deleteRequest(RequestId id) {
@@ -102,6 +150,18 @@ final class LockRows {
     return found;
   }
 
+  void putRevocation(String key, LockRevocationState revocation) {
+    store.put(revocationKey(key, revocation.getToken()), CODEC.encode(revocation));
+  }
+
+  /** Returns what is to be taken of a key, and forgets it. */
+  @Nullable LockRevocationState takeRevocation(String key, long token) {
+    byte[] row = revocationKey(key, token);
+    LockRevocationState stored = (LockRevocationState) read(row);
+    store.delete(row);
+    return stored;
+  }
+
   @Nullable LockSessionState session(String session) {
     return (LockSessionState) read(named('s', session));
   }
@@ -123,7 +183,7 @@ final class LockRows {
   }
 
   void delete(Due due) {
-    store.delete(due.key());
+    store.delete(due.row());
   }
 
   /** Returns what comes due first, whenever that is. */
@@ -155,9 +215,24 @@ final class LockRows {
     return ByteBuffer.allocate(2 + text.length).put((byte) kind).put(text).put((byte) 0).array();
   }
 
-  private static byte[] queueKey(String key, long order) {
+  private static byte[] queueKey(String key, Request request) {
     byte[] prefix = separated('q', key);
-    return ByteBuffer.allocate(prefix.length + 8).put(prefix).putLong(order).array();
+    return ByteBuffer.allocate(prefix.length + 9)
+        .put(prefix)
+        .put((byte) rank(request.priority))
+        .putLong(request.order)
+        .array();
+  }
+
+  private static byte[] holderKey(String key, RequestId id) {
+    byte[] prefix = separated('h', key);
+    byte[] bytes = idBytes(id);
+    return ByteBuffer.allocate(prefix.length + bytes.length).put(prefix).put(bytes).array();
+  }
+
+  private static byte[] revocationKey(String key, long token) {
+    byte[] prefix = separated('x', key);
+    return ByteBuffer.allocate(prefix.length + 8).put(prefix).putLong(token).array();
   }
 
   private static byte[] requestKey(RequestId id) {

@@ -1,66 +1,43 @@
 package dev.lockstep.lock.internal.engine;
 
-import dev.lockstep.kernel.EffectRefusedException;
+import dev.lockstep.kernel.RejectedInputException;
 import dev.lockstep.kernel.Turn;
-import dev.lockstep.lock.internal.engine.LockRows.Due;
-import dev.lockstep.lock.internal.engine.LockRows.RequestId;
-import dev.lockstep.schema.LockSchemas;
+import dev.lockstep.lock.internal.engine.Answers.Reason;
+import dev.lockstep.schema.lock.Acquire;
 import dev.lockstep.schema.lock.AcquireOutcome;
-import dev.lockstep.schema.lock.AcquireReply;
-import dev.lockstep.schema.lock.ForceReleased;
-import dev.lockstep.schema.lock.Granted;
+import dev.lockstep.schema.lock.Cancel;
+import dev.lockstep.schema.lock.ChangeMode;
+import dev.lockstep.schema.lock.CloseSession;
+import dev.lockstep.schema.lock.ForceRelease;
+import dev.lockstep.schema.lock.KeepAlive;
+import dev.lockstep.schema.lock.LockMode;
+import dev.lockstep.schema.lock.ModeReply;
+import dev.lockstep.schema.lock.Release;
 import dev.lockstep.schema.lock.ReleaseCause;
-import dev.lockstep.schema.lock.Released;
-import dev.lockstep.schema.lock.ReplyTo;
+import dev.lockstep.schema.lock.ReleaseReply;
+import dev.lockstep.schema.lock.Revoke;
+import dev.lockstep.schema.lock.RevokeAsked;
 import dev.lockstep.schema.lock.SessionExpired;
-import dev.lockstep.schema.state.LockKeyState;
-import dev.lockstep.schema.state.LockRequestState;
+import dev.lockstep.schema.lock.SessionOk;
+import dev.lockstep.schema.state.LockRevocationState;
 import dev.lockstep.schema.state.LockSessionState;
-import java.util.ArrayDeque;
-import java.util.Deque;
-import java.util.HashSet;
-import java.util.LinkedHashSet;
-import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
-/**
- * What one record does to the locks of a partition.
- *
- * <p>Ordering: first everything that is due, then the command, then grants. A key gets at most one
- * grant per record, because the token is the record's offset (execution L1 of the kernel review:
- * expire, grant, expire, grant within one tick would give two holders one token).
- */
+/** What one record does to the locks of a partition: one method per command. */
 final class LockTurn {
-
-  static final char SESSION = 's';
-  static final char WAIT = 'w';
-  static final char TOMBSTONE = 't';
-  static final ReplyTo NOBODY = new ReplyTo("", -1, "");
-
-  private static final int EPOCH_SHIFT = 47;
-  private static final String FREE = "";
 
   private final Turn turn;
   private final LockRows rows;
-  private final String events;
-  private final LinkedHashSet<String> freed = new LinkedHashSet<>();
-  private final LinkedHashSet<RequestId> ready = new LinkedHashSet<>();
-  private final Set<String> granted = new HashSet<>();
+  private final Answers answers;
+  private final Requests requests;
+  private final Sessions sessions;
 
   LockTurn(Turn turn) {
     this.turn = turn;
     this.rows = new LockRows(turn.store());
-    String input = turn.layout().getTopic();
-    this.events =
-        input.substring(0, input.length() - LockSchemas.COMMANDS.length()) + LockSchemas.EVENTS;
-  }
-
-  LockRows rows() {
-    return rows;
-  }
-
-  long now() {
-    return turn.now().elapsed();
+    this.answers = new Answers(turn);
+    this.requests = new Requests(turn, rows, answers);
+    this.sessions = new Sessions(turn, rows, requests, answers);
   }
 
   /** Does what is due, at most as much as the Layout allows for one record. */
@@ -70,344 +47,310 @@ final class LockTurn {
         due != null && due.at() <= now() && left > 0;
         due = rows.firstDue(), left--) {
       rows.delete(due);
+      RequestId id = due.id();
       switch (due.kind()) {
-        case SESSION -> sessionDue(due.id().owner());
-        case WAIT -> waitDue(due.id());
-        default -> forget(due.id().owner());
+        case Due.SESSION -> sessions.due(id.owner());
+        case Due.TOMBSTONE -> sessions.forget(id.owner());
+        case Due.WAIT -> waitIsOver(id);
+        case Due.GRANT -> readyAgain(id);
+        case Due.KEY -> reopen(id.owner());
+        case Due.REVOCATION -> take(id.owner(), id.number());
+        default -> throw new IllegalStateException("Nothing of kind '" + due.kind() + "' is due");
       }
     }
   }
 
-  /** Reserves free keys for a request and lines it up for the others. */
-  void enter(RequestId id, LockRequestState request) {
-    int missing = 0;
-    for (String key : request.getKeys()) {
-      LockKeyState state = rows.key(key);
-      if (state == null) {
-        rows.putKey(key, new LockKeyState(id.owner(), id.number(), 0L, 0L));
-      } else {
-        missing++;
-        rows.enqueue(key, request.getOrder(), id);
-        rows.putKey(
-            key,
-            new LockKeyState(
-                state.getOwner(), state.getNumber(), state.getToken(), state.getWaiting() + 1));
-      }
-    }
-    rows.putRequest(id, withMissing(request, missing));
-    if (missing == 0) {
-      ready.add(id);
-    } else if (request.getDeadline() != Long.MAX_VALUE) {
-      rows.putDue(request.getDeadline(), WAIT, id);
-    }
+  /** Gives out what became free; called last. */
+  void handOver() {
+    new HandOver(turn, rows, requests, sessions).run();
   }
 
-  /** Ends a request that was not granted, and answers it. */
-  void end(RequestId id, LockRequestState request, AcquireOutcome outcome, String reason) {
-    leave(id, request);
-    ready.remove(id);
-    LockRequestState ended = ended(request, outcome);
-    keepAnswer(id, ended);
-    reply(request.getReplyTo(), acquireReply(id, ended, reason));
-  }
-
-  /** Frees what a request was granted; keys that were taken from it before stay as they are. */
-  void release(RequestId id, LockRequestState request, ReleaseCause cause) {
-    for (String key : request.getKeys()) {
-      LockKeyState state = rows.key(key);
-      if (state != null && isHeldBy(state, id) && state.getToken() == request.getToken()) {
-        free(key, state);
-        announceReleased(key, id.owner(), request.getToken(), cause, "");
-      }
-    }
-    keepAnswer(id, released(request));
-  }
-
-  /** Takes one key from its holder, and tells it; its request keeps the other keys. */
-  void force(String key, LockKeyState state, String by) {
-    free(key, state);
-    announceReleased(key, state.getOwner(), state.getToken(), ReleaseCause.FORCED, by);
-    RequestId id = new RequestId(state.getOwner(), state.getNumber());
-    LockRequestState request = rows.request(id);
-    if (request != null) {
-      reply(
-          request.getReplyTo(),
-          new ForceReleased(id.owner(), id.number(), turn.partition(), key, state.getToken(), by));
-    }
-  }
-
-  /** Ends a session: everything that it holds is freed, everything that it waits for ends. */
-  void endSession(String session, LockSessionState state, ReleaseCause cause) {
-    for (RequestId id : rows.requestsOf(session)) {
-      LockRequestState request = rows.request(id);
-      if (request == null) {
-        continue;
-      }
-      if (request.getOutcome() == null) {
-        end(id, request, AcquireOutcome.SESSION_EXPIRED, "The session ended: " + cause);
-      } else if (isHolding(request)) {
-        release(id, request, cause);
-      }
-    }
-    rows.deleteDue(state.getExpiresAt(), SESSION, new RequestId(session, 0));
-    long until = now() + turn.limit("lock.tombstone.ms", 120_000);
-    rows.putSession(
-        session,
-        new LockSessionState(
-            state.getTtlMillis(), until, state.getLowestUnanswered(), true, state.getReplyTo()));
-    rows.putDue(until, TOMBSTONE, new RequestId(session, 0));
-    reply(state.getReplyTo(), new SessionExpired(session, turn.partition()));
-  }
-
-  /** Grants what can be granted; called once, last. */
-  void grant() {
-    Deque<String> open = new ArrayDeque<>(freed.stream().sorted().toList());
-    freed.clear();
-    while (!open.isEmpty()) {
-      String key = open.poll();
-      serve(key);
-      // a dead waiter that was found on the way may have freed other keys
-      open.addAll(freed.stream().sorted().toList());
-      freed.clear();
-    }
-    for (RequestId id : ready) {
-      grant(id);
-    }
-  }
-
-  static boolean isHolding(LockRequestState request) {
-    return request.getOutcome() == AcquireOutcome.GRANTED && !request.getReleased();
-  }
-
-  AcquireReply acquireReply(RequestId id, LockRequestState request, String reason) {
-    return new AcquireReply(
-        id.owner(),
-        id.number(),
-        request.getOutcome(),
-        request.getToken(),
-        turn.partition(),
-        request.getKeys(),
-        reason);
-  }
-
-  /** Answers; where to was checked when the request came, so a refusal means a changed Layout. */
-  void reply(ReplyTo to, Object answer) {
-    if (to.getTopic().isEmpty()) {
+  void acquire(Acquire acquire) throws RejectedInputException {
+    AcquireRules.requireAnswerable(turn, acquire.getReplyTo());
+    AcquireRules.requireName("Owner", acquire.getOwner());
+    Request request = Request.of(acquire, turn.offset(), now());
+    String fault = AcquireRules.fault(turn, acquire);
+    if (fault != null) {
+      turnAway(request, AcquireOutcome.DENIED, fault);
       return;
     }
-    try {
-      if (to.getPartition() < 0) {
-        turn.effects().send(to.getTopic(), to.getKey(), answer);
-      } else {
-        turn.effects().send(to.getTopic(), to.getPartition(), to.getKey(), answer);
-      }
-    } catch (EffectRefusedException e) {
-      // nobody can be told any more; the client asks again and is denied
-      return;
-    }
-  }
-
-  private void sessionDue(String session) {
-    LockSessionState state = rows.session(session);
-    if (state == null || state.getEnded()) {
-      return;
-    }
-    if (state.getExpiresAt() > now()) {
-      // beats only move the row's time; the due row follows when it comes up
-      rows.putDue(state.getExpiresAt(), SESSION, new RequestId(session, 0));
-    } else {
-      endSession(session, state, ReleaseCause.EXPIRED);
-    }
-  }
-
-  private void waitDue(RequestId id) {
-    LockRequestState request = rows.request(id);
-    if (request != null && request.getOutcome() == null) {
-      end(id, request, AcquireOutcome.TIMED_OUT, "Not granted within the wait");
-    }
-  }
-
-  private void forget(String session) {
-    for (RequestId id : rows.requestsOf(session)) {
-      rows.deleteRequest(id);
-    }
-    rows.deleteSession(session);
-  }
-
-  private void serve(String key) {
-    while (true) {
-      LockKeyState state = rows.key(key);
-      if (state == null || !state.getOwner().equals(FREE)) {
+    if (acquire.getTtlMillis() > 0) {
+      LockSessionState session = beat(acquire);
+      if (session == null) {
+        String why =
+            sessions.isKnown(acquire.getOwner())
+                ? "Session has ended; open a new one"
+                : "Session is not known and this is not its first command; open a new one";
+        turnAway(request, AcquireOutcome.SESSION_EXPIRED, why);
         return;
       }
-      RequestId id = rows.head(key);
-      if (id == null) {
-        rows.deleteKey(key);
+      if (acquire.getNumber() < session.getLowestUnanswered()) {
+        // its client has ended it
+        answers.giveBack(acquire.getEarlier());
         return;
       }
-      LockRequestState request = rows.request(id);
-      if (request == null) {
-        throw new IllegalStateException("Queue of '" + key + "' names " + id + ", which is gone");
-      }
-      if (isDead(id, request)) {
-        continue;
-      }
-      rows.dequeue(key, request.getOrder());
-      rows.putKey(key, new LockKeyState(id.owner(), id.number(), 0L, state.getWaiting() - 1));
-      LockRequestState nearer = withMissing(request, request.getMissing() - 1);
-      rows.putRequest(id, nearer);
-      if (nearer.getMissing() == 0) {
-        ready.add(id);
-      }
-      return;
+    }
+    Request known = rows.request(request.id);
+    if (known != null) {
+      repeated(acquire, known);
+    } else if (!refused(request)) {
+      requests.enter(request);
     }
   }
 
-  /** With due work left over from this record, a waiter may be dead and not yet be known to be. */
-  private boolean isDead(RequestId id, LockRequestState request) {
-    if (request.getDeadline() <= now()) {
-      end(id, request, AcquireOutcome.TIMED_OUT, "Not granted within the wait");
-      return true;
+  /** Answers a request that is malformed or has no session; the answer is not kept. */
+  private void turnAway(Request request, AcquireOutcome outcome, String why) {
+    request.end(outcome);
+    answers.giveBack(request.earlier);
+    answers.answer(request.replyTo, request, Reason.of(why));
+  }
+
+  private @Nullable LockSessionState beat(Acquire acquire) {
+    String name = acquire.getOwner();
+    LockSessionState session = sessions.living(name);
+    if (session != null) {
+      return sessions.prolong(name, session, acquire.getLowestUnanswered());
     }
-    LockSessionState session = rows.session(id.owner());
-    if (session != null && !session.getEnded() && session.getExpiresAt() <= now()) {
-      endSession(id.owner(), session, ReleaseCause.EXPIRED);
-      return true;
+    return acquire.getNumber() == 1 && !sessions.isKnown(name)
+        ? sessions.open(
+            name, acquire.getTtlMillis(), acquire.getLowestUnanswered(), acquire.getReplyTo())
+        : null;
+  }
+
+  private void repeated(Acquire acquire, Request known) {
+    if (known.isHolding()) {
+      requests.go(known);
+    } else if (!known.isWaiting()) {
+      answers.giveBack(acquire.getEarlier());
+      answers.answer(acquire.getReplyTo(), known, Reason.of("Answered again"));
+    }
+  }
+
+  /** Ends a well-formed request that is not even to wait. */
+  private boolean refused(Request request) {
+    long limit = turn.limit("lock.queue.max", 100_000);
+    for (String name : request.keys) {
+      Key key = rows.key(name);
+      if (key == null) {
+        continue;
+      }
+      if (key.capacity != request.capacity) {
+        requests.refuse(
+            request,
+            AcquireOutcome.DENIED,
+            Reason.of(
+                "Key '%s' is in use as a %s, and cannot be a %s at the same time"
+                    .formatted(name, kind(key.capacity), kind(request.capacity))));
+        return true;
+      }
+      if (request.isTrying(now()) && !requests.isFree(key, request.permits, request.priority)) {
+        requests.refuse(
+            request, AcquireOutcome.TIMED_OUT, requests.inTheWay(key, request.id, "Not free"));
+        return true;
+      }
+      if (key.waiting >= limit) {
+        requests.refuse(
+            request,
+            AcquireOutcome.DENIED,
+            new Reason(
+                "Queue of key '%s' is full: %d wait".formatted(name, key.waiting),
+                "",
+                0,
+                -1,
+                turn.limit("lock.retry.after.ms", 1_000)));
+        return true;
+      }
     }
     return false;
   }
 
-  private void grant(RequestId id) {
-    LockRequestState request = rows.request(id);
-    if (request == null || request.getOutcome() != null) {
+  private static String kind(int capacity) {
+    return capacity == Key.LOCK ? "lock" : "semaphore of %d permits".formatted(capacity);
+  }
+
+  void release(Release release) throws RejectedInputException {
+    AcquireRules.requireAnswerable(turn, release.getReplyTo());
+    prolong(release.getOwner(), release.getLowestUnanswered());
+    Request request = rows.request(new RequestId(release.getOwner(), release.getAcquire()));
+    boolean current = request != null && request.token == release.getToken();
+    if (request != null && current && request.isHolding()) {
+      requests.release(request, ReleaseCause.RELEASED);
+    }
+    answers.reply(
+        release.getReplyTo(), new ReleaseReply(release.getOwner(), release.getNumber(), current));
+  }
+
+  void cancel(Cancel cancel) {
+    RequestId id = new RequestId(cancel.getOwner(), cancel.getAcquire());
+    Request request = rows.request(id);
+    if (request == null) {
+      LockSessionState session = sessions.living(id.owner());
+      if (session != null && id.number() >= session.getLowestUnanswered()) {
+        // it is still on its way here from another partition
+        rows.put(Request.cancelled(id, turn.offset()));
+      }
+    } else if (request.isWaiting()) {
+      requests.end(request, AcquireOutcome.CANCELLED, Reason.of("Cancelled"));
+    } else if (request.isHolding()) {
+      requests.release(request, ReleaseCause.CANCELLED);
+    }
+  }
+
+  void keepAlive(KeepAlive beat) throws RejectedInputException {
+    AcquireRules.requireAnswerable(turn, beat.getReplyTo());
+    AcquireRules.requireName("Session", beat.getSession());
+    String name = beat.getSession();
+    LockSessionState session = sessions.living(name);
+    if (session != null) {
+      sessions.prolong(name, session, session.getLowestUnanswered());
+    } else if (beat.getBeat() == 1 && !sessions.isKnown(name)) {
+      String fault = AcquireRules.ttlFault(turn, beat.getTtlMillis());
+      if (fault != null) {
+        throw new RejectedInputException(fault);
+      }
+      sessions.open(name, beat.getTtlMillis(), 1, beat.getReplyTo());
+    } else {
+      answers.reply(beat.getReplyTo(), new SessionExpired(name, turn.partition()));
       return;
     }
-    long token = ((long) turn.layout().getTopicEpoch() << EPOCH_SHIFT) | turn.offset();
-    if (request.getDeadline() != Long.MAX_VALUE) {
-      rows.deleteDue(request.getDeadline(), WAIT, id);
+    answers.reply(beat.getReplyTo(), new SessionOk(name, turn.partition(), beat.getBeat()));
+  }
+
+  void close(CloseSession close) {
+    LockSessionState session = sessions.living(close.getSession());
+    if (session != null) {
+      sessions.end(close.getSession(), session, ReleaseCause.SESSION_CLOSED);
     }
-    for (String key : request.getKeys()) {
-      if (!granted.add(key)) {
-        throw new IllegalStateException(
-            "Key '%s' would be granted twice at offset %d".formatted(key, turn.offset()));
+  }
+
+  void changeMode(ChangeMode change) throws RejectedInputException {
+    AcquireRules.requireAnswerable(turn, change.getReplyTo());
+    prolong(change.getOwner(), change.getLowestUnanswered());
+    Request request = rows.request(new RequestId(change.getOwner(), change.getAcquire()));
+    String refused = null;
+    if (request == null || !request.isHolding()) {
+      refused = "The lock is not held any more";
+    } else if (request.capacity != Key.LOCK || change.getMode() == LockMode.PERMITS) {
+      refused = "Only a lock is exclusive or shared, not a semaphore";
+    } else if (request.mode() != change.getMode()) {
+      refused = change(request, change.getMode());
+    }
+    answers.reply(
+        change.getReplyTo(),
+        new ModeReply(
+            change.getOwner(),
+            change.getNumber(),
+            refused == null && request != null ? request.token : 0L,
+            refused == null ? "" : refused));
+  }
+
+  private @Nullable String change(Request request, LockMode mode) {
+    if (mode == LockMode.SHARED) {
+      requests.downgrade(request);
+      return null;
+    }
+    String refused = requests.keepsShared(request);
+    if (refused == null) {
+      requests.upgrade(request);
+    }
+    return refused;
+  }
+
+  void revoke(Revoke revoke) throws RejectedInputException {
+    String by = ordered(revoke.getPrincipal(), revoke.getReason());
+    Key key = held(revoke.getKey(), revoke.getToken());
+    long longest = turn.limit("lock.ttl.max.ms", 3_600_000);
+    if (revoke.getGraceMillis() < -1 || revoke.getGraceMillis() > longest) {
+      throw new RejectedInputException(
+          "Grace must be -1 (only ask) to %d ms, is %d ms"
+              .formatted(longest, revoke.getGraceMillis()));
+    }
+    if (revoke.getGraceMillis() >= 0) {
+      rows.putRevocation(key.name, new LockRevocationState(revoke.getToken(), by));
+      rows.putDue(
+          now() + revoke.getGraceMillis(),
+          Due.REVOCATION,
+          new RequestId(key.name, revoke.getToken()));
+    }
+    for (RequestId id : requests.holdersUnder(key, revoke.getToken())) {
+      RevokeAsked asked =
+          new RevokeAsked(
+              key.name,
+              id.owner(),
+              id.number(),
+              turn.partition(),
+              revoke.getToken(),
+              by,
+              revoke.getGraceMillis());
+      answers.announce(key.name, asked);
+      Request request = rows.request(id);
+      if (request != null) {
+        answers.reply(request.replyTo, asked);
       }
-      LockKeyState state = rows.key(key);
-      rows.putKey(
-          key,
-          new LockKeyState(
-              id.owner(), id.number(), token, state == null ? 0L : state.getWaiting()));
-      announce(key, new Granted(key, id.owner(), id.number(), token));
-    }
-    LockRequestState held =
-        new LockRequestState(
-            request.getOrder(),
-            request.getKeys(),
-            0,
-            request.getDeadline(),
-            token,
-            AcquireOutcome.GRANTED,
-            false,
-            request.getReplyTo());
-    rows.putRequest(id, held);
-    reply(request.getReplyTo(), acquireReply(id, held, ""));
-  }
-
-  private void leave(RequestId id, LockRequestState request) {
-    if (request.getDeadline() != Long.MAX_VALUE) {
-      rows.deleteDue(request.getDeadline(), WAIT, id);
-    }
-    for (String key : request.getKeys()) {
-      LockKeyState state = rows.key(key);
-      if (state == null) {
-        continue;
-      }
-      if (isHeldBy(state, id)) {
-        free(key, state);
-      } else {
-        rows.dequeue(key, request.getOrder());
-        LockKeyState shorter =
-            new LockKeyState(
-                state.getOwner(), state.getNumber(), state.getToken(), state.getWaiting() - 1);
-        if (shorter.getWaiting() == 0 && shorter.getOwner().equals(FREE)) {
-          rows.deleteKey(key);
-        } else {
-          rows.putKey(key, shorter);
-        }
-      }
     }
   }
 
-  private void free(String key, LockKeyState state) {
-    if (state.getWaiting() == 0) {
-      rows.deleteKey(key);
-    } else {
-      rows.putKey(key, new LockKeyState(FREE, 0L, 0L, state.getWaiting()));
-      freed.add(key);
+  void force(ForceRelease force) throws RejectedInputException {
+    String by = ordered(force.getPrincipal(), force.getReason());
+    requests.force(held(force.getKey(), force.getToken()), force.getToken(), by);
+  }
+
+  private static String ordered(String principal, String reason) throws RejectedInputException {
+    if (principal.isBlank() || reason.isBlank()) {
+      throw new RejectedInputException("An order needs a principal and a reason");
+    }
+    return principal + ": " + reason;
+  }
+
+  private Key held(String name, long token) throws RejectedInputException {
+    Key key = rows.key(name);
+    if (key == null || token == 0 || requests.holdersUnder(key, token).isEmpty()) {
+      throw new RejectedInputException(
+          "Key '%s' is not held under token %d".formatted(name, token));
+    }
+    return key;
+  }
+
+  private void waitIsOver(RequestId id) {
+    Request request = rows.request(id);
+    if (request != null && request.isWaiting()) {
+      requests.end(
+          request,
+          AcquireOutcome.TIMED_OUT,
+          requests.blocked(request, "Not granted within the wait"));
     }
   }
 
-  /** Keeps an answer for repeats of the command, as long as the client may still repeat it. */
-  private void keepAnswer(RequestId id, LockRequestState request) {
-    LockSessionState session = rows.session(id.owner());
-    boolean wanted =
-        session != null && (id.number() >= session.getLowestUnanswered() || isHolding(request));
-    if (wanted) {
-      rows.putRequest(id, request);
-    } else {
-      rows.deleteRequest(id);
+  private void readyAgain(RequestId id) {
+    Request request = rows.request(id);
+    if (request != null && request.isWaiting() && !sessions.endIfDead(request)) {
+      requests.readyAgain(request);
     }
   }
 
-  private void announceReleased(
-      String key, String owner, long token, ReleaseCause cause, String by) {
-    announce(key, new Released(key, owner, token, cause, by));
-  }
-
-  private void announce(String key, Object event) {
-    try {
-      turn.effects().send(events, key, event);
-    } catch (EffectRefusedException e) {
-      throw new IllegalStateException("Lock event for '" + key + "' is refused", e);
+  private void reopen(String name) {
+    Key key = rows.key(name);
+    if (key != null && key.closedUntil != 0 && key.closedUntil <= now()) {
+      requests.reopen(key);
     }
   }
 
-  private static boolean isHeldBy(@Nullable LockKeyState state, RequestId id) {
-    return state != null && state.getOwner().equals(id.owner()) && state.getNumber() == id.number();
+  private void take(String name, long token) {
+    LockRevocationState revocation = rows.takeRevocation(name, token);
+    Key key = rows.key(name);
+    if (key != null && revocation != null) {
+      requests.force(key, token, revocation.getBy());
+    }
   }
 
-  private static LockRequestState withMissing(LockRequestState request, int missing) {
-    return new LockRequestState(
-        request.getOrder(),
-        request.getKeys(),
-        missing,
-        request.getDeadline(),
-        request.getToken(),
-        request.getOutcome(),
-        request.getReleased(),
-        request.getReplyTo());
+  private void prolong(String owner, long lowestUnanswered) {
+    LockSessionState session = sessions.living(owner);
+    if (session != null) {
+      sessions.prolong(owner, session, lowestUnanswered);
+    }
   }
 
-  private static LockRequestState ended(LockRequestState request, AcquireOutcome outcome) {
-    return new LockRequestState(
-        request.getOrder(),
-        request.getKeys(),
-        0,
-        request.getDeadline(),
-        0L,
-        outcome,
-        true,
-        request.getReplyTo());
-  }
-
-  private static LockRequestState released(LockRequestState request) {
-    return new LockRequestState(
-        request.getOrder(),
-        request.getKeys(),
-        0,
-        request.getDeadline(),
-        request.getToken(),
-        request.getOutcome(),
-        true,
-        request.getReplyTo());
+  private long now() {
+    return turn.now().elapsed();
   }
 }

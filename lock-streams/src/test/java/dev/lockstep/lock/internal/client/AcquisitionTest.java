@@ -7,11 +7,13 @@ import dev.lockstep.lock.LockException;
 import dev.lockstep.lock.internal.client.PartitionSession.Ticket;
 import dev.lockstep.schema.lock.AcquireOutcome;
 import dev.lockstep.schema.lock.AcquireReply;
+import dev.lockstep.schema.lock.GrantedPart;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
@@ -28,31 +30,30 @@ class AcquisitionTest {
       new Acquisition(
           fake,
           new TreeMap<>(Map.of(1, List.of("a"), 3, List.of("b", "c"))),
+          Terms.EXCLUSIVE,
           Duration.ofMinutes(5));
 
   @Test
-  void asksPartitionAfterPartition() throws Exception {
+  void asksOnceForAllPartitions() throws Exception {
     CompletableFuture<Lease> lease = acquisition.start();
-    assertThat(fake.sent).containsExactly("acquire 1 [a]");
-
-    fake.answer(1, AcquireOutcome.GRANTED, 17);
-    assertThat(fake.sent).containsExactly("acquire 1 [a]", "acquire 3 [b, c]");
+    assertThat(fake.sent).containsExactly("acquire {1=[a], 3=[b, c]}");
     assertThat(lease).isNotDone();
-    fake.answer(3, AcquireOutcome.GRANTED, 18);
+
+    fake.grant(17, 18);
 
     assertThat(lease.get().tokens()).isEqualTo(Map.of("a", 17L, "b", 18L, "c", 18L));
     assertThat(lease.get().state()).isEqualTo(Lease.State.SAFE);
+    assertThat(fake.sent).hasSize(1);
     assertThat(fake.over).isEqualTo(1);
   }
 
   @Test
-  void cancelledWaitGivesBackItsPlaceAndWhatItHas() {
+  void cancelledWaitGivesBackItsPlaceWhereverItIs() {
     CompletableFuture<Lease> lease = acquisition.start();
-    fake.answer(1, AcquireOutcome.GRANTED, 17);
 
     lease.cancel(false);
 
-    assertThat(fake.sent.subList(2, 4)).containsExactly("cancel 3 #1", "release 1 #1");
+    assertThat(fake.sent.subList(1, 3)).containsExactly("cancel 1 #1", "cancel 3 #1");
     assertThat(fake.over).isEqualTo(1);
   }
 
@@ -62,7 +63,7 @@ class AcquisitionTest {
 
     lease.completeExceptionally(new IllegalStateException("the caller has had enough"));
 
-    assertThat(fake.sent).containsExactly("acquire 1 [a]", "cancel 1 #1");
+    assertThat(fake.sent.subList(1, 3)).containsExactly("cancel 1 #1", "cancel 3 #1");
   }
 
   /** An Acquire that was sent again after an outage stands in the log behind its Cancel. */
@@ -71,40 +72,59 @@ class AcquisitionTest {
     CompletableFuture<Lease> lease = acquisition.start();
     lease.cancel(false);
 
-    fake.answer(1, AcquireOutcome.GRANTED, 17);
+    fake.grant(17, 18);
 
-    assertThat(fake.sent).containsExactly("acquire 1 [a]", "cancel 1 #1", "cancel 1 #1");
+    assertThat(fake.sent.subList(3, 5)).containsExactly("cancel 1 #1", "cancel 3 #1");
   }
 
   @Test
-  void deniedPartGivesBackTheOthers() {
+  void deniedPartEndsTheCallAndTheServiceGivesBackTheOthers() {
     CompletableFuture<Lease> lease = acquisition.start();
-    fake.answer(1, AcquireOutcome.GRANTED, 17);
 
-    fake.answer(3, AcquireOutcome.DENIED, 0);
+    fake.answer(3, AcquireOutcome.DENIED, 0, fake.earlier(17));
 
     assertThat(lease)
         .failsWithin(1, TimeUnit.SECONDS)
         .withThrowableOfType(ExecutionException.class)
         .havingCause()
         .withMessage("Locks on [a, b, c]: because");
-    assertThat(fake.sent.get(2)).isEqualTo("release 1 #1");
+    assertThat(fake.sent).hasSize(1);
+    assertThat(fake.session(1).isInUse()).isFalse();
+    assertThat(fake.session(3).isInUse()).isFalse();
   }
 
+  /** Execution L4 of the kernel review: the first partition has freed its part meanwhile. */
   @Test
   void sessionThatEndsMeanwhileBeginsAgain() throws Exception {
     CompletableFuture<Lease> lease = acquisition.start();
-    fake.answer(1, AcquireOutcome.GRANTED, 17);
+    List<GrantedPart> before = fake.earlier(17);
+    PartitionSession.Ended ended = fake.session(1).end();
 
-    fake.session(1).end();
-    fake.answer(3, AcquireOutcome.GRANTED, 18);
+    fake.answer(3, AcquireOutcome.GRANTED, 18, before);
+    assertThat(ended.pending()).hasSize(1);
     assertThat(lease).isNotDone();
     assertThat(fake.sent.get(fake.sent.size() - 1)).isEqualTo("release 3 #1");
     fake.runDelayed();
-    fake.answer(1, AcquireOutcome.GRANTED, 27);
-    fake.answer(3, AcquireOutcome.GRANTED, 28);
+    fake.grant(27, 28);
 
     assertThat(lease.get().tokens()).isEqualTo(Map.of("a", 27L, "b", 28L, "c", 28L));
+  }
+
+  @Test
+  void sessionThatEndsBeforeTheAnswerGivesBackTheOthers() {
+    acquisition.start();
+    PartitionSession.Ended ended = fake.session(1).end();
+
+    ended
+        .pending()
+        .forEach(
+            p ->
+                p.answer()
+                    .completeExceptionally(new Acquisition.SessionEndedException("it ended")));
+
+    assertThat(fake.sent.subList(1, 3)).containsExactly("cancel 1 #1", "cancel 3 #1");
+    fake.runDelayed();
+    assertThat(fake.sent.get(3)).isEqualTo("acquire {1=[a], 3=[b, c]}");
   }
 
   @Test
@@ -118,15 +138,14 @@ class AcquisitionTest {
         .withThrowableOfType(ExecutionException.class)
         .withCauseInstanceOf(LockException.class)
         .withMessageContaining("has not answered within PT5M30S; does it run? (no broker)");
-    assertThat(fake.sent).containsExactly("acquire 1 [a]", "cancel 1 #1");
+    assertThat(fake.sent.subList(1, 3)).containsExactly("cancel 1 #1", "cancel 3 #1");
   }
 
   /** The last word of its listeners is what the whole lease is, not what one part is. */
   @Test
   void leaseThatLostAPartIsNeverSafeAgain() throws Exception {
     CompletableFuture<Lease> future = acquisition.start();
-    fake.answer(1, AcquireOutcome.GRANTED, 17);
-    fake.answer(3, AcquireOutcome.GRANTED, 18);
+    fake.grant(17, 18);
     List<Lease.State> told = new ArrayList<>();
     future.get().onChange(told::add);
 
@@ -150,7 +169,7 @@ class AcquisitionTest {
 
     private final List<String> sent = new ArrayList<>();
     private final Map<Integer, PartitionSession> sessions = new HashMap<>();
-    private final Map<Integer, Ticket> asked = new HashMap<>();
+    private List<Part> asked = List.of();
     private final List<Runnable> delayed = new ArrayList<>();
     private final Callbacks callbacks = new Callbacks(Runnable::run);
     private long passed;
@@ -167,10 +186,21 @@ class AcquisitionTest {
       tasks.get(tasks.size() - 1).run();
     }
 
-    void answer(int partition, AcquireOutcome outcome, long token) {
-      Ticket ticket = asked.get(partition);
-      PendingAcquire pending = session(partition).answered(ticket.owner(), ticket.number());
-      session(partition).prolongedBy(ticket.owner(), pending.sentAt());
+    /** The last partition grants, after the first. */
+    void grant(long first, long last) {
+      answer(3, AcquireOutcome.GRANTED, last, earlier(first));
+    }
+
+    List<GrantedPart> earlier(long token) {
+      Ticket ticket = asked.get(0).ticket();
+      return List.of(new GrantedPart(1, ticket.owner(), ticket.number(), token));
+    }
+
+    void answer(int partition, AcquireOutcome outcome, long token, List<GrantedPart> earlier) {
+      Part part = asked.get(partition == 1 ? 0 : 1);
+      Ticket ticket = part.ticket();
+      PendingAcquire pending = part.session().answered(ticket.owner(), ticket.number());
+      asked.forEach(p -> p.session().prolongedBy(p.ticket().owner(), pending.sentAt()));
       pending
           .answer()
           .complete(
@@ -180,27 +210,42 @@ class AcquisitionTest {
                   outcome,
                   token,
                   partition,
-                  pending.keys(),
-                  "because"));
+                  part.keys(),
+                  earlier,
+                  "because",
+                  "",
+                  0L,
+                  -1,
+                  0L));
     }
 
-    @Override
-    public PartitionSession session(int partition) {
+    PartitionSession session(int partition) {
       return sessions.computeIfAbsent(
           partition,
           p -> new PartitionSession("c", p, 10_000, 100, () -> System.nanoTime() + passed));
     }
 
     @Override
-    public void sendAcquire(
-        PartitionSession session, Ticket ticket, List<String> keys, long waitMillis) {
-      asked.put(session.partition(), ticket);
-      sent.add("acquire " + session.partition() + " " + keys);
+    public List<Part> acquire(
+        SortedMap<Integer, List<String>> keys,
+        Terms terms,
+        long waitMillis,
+        PendingAcquire pending) {
+      sent.add("acquire " + keys);
+      List<Part> parts = new ArrayList<>();
+      keys.forEach((p, some) -> parts.add(new Part(session(p), session(p).open(pending), some)));
+      asked = parts;
+      return parts;
     }
 
     @Override
-    public void sendCancel(PartitionSession session, Ticket ticket, List<String> keys) {
-      sent.add("cancel " + session.partition() + " #" + ticket.number());
+    public void cancel(Part part) {
+      sent.add("cancel " + part.partition() + " #" + part.ticket().number());
+    }
+
+    @Override
+    public CompletableFuture<Long> change(Granted grant, boolean exclusive) {
+      return CompletableFuture.completedFuture(99L);
     }
 
     @Override

@@ -27,7 +27,7 @@ class PartitionSessionTest {
     PendingAcquire pending = session.answered(ticket.owner(), ticket.number());
     assertThat(pending).isNotNull();
     session.prolongedBy(ticket.owner(), sentAt);
-    Granted grant = new Granted(session, ticket, 17, List.of("k"));
+    Granted grant = new Granted(new Part(session, ticket, List.of("k")), 17);
     assertThat(session.hold(grant)).isTrue();
     return grant;
   }
@@ -49,6 +49,24 @@ class PartitionSessionTest {
     assertThat(session.fellIntoJeopardy()).isFalse();
   }
 
+  /** Beats count from 1 in each session: the first one opens it. */
+  @Test
+  void lateWordOfAnEarlierSessionsBeatSaysNothingOfThisOne() {
+    Granted grant = grantAt(nanos, open());
+    Ticket earlier = session.nextBeat();
+    session.end();
+    Granted next = grantAt(nanos, open());
+    pass(5_000);
+    Ticket beat = session.nextBeat();
+    assertThat(beat.number()).isEqualTo(earlier.number());
+
+    session.beatAppended(earlier.owner(), earlier.number());
+    pass(4_900);
+
+    assertThat(grant.state()).isEqualTo(Lease.State.LOST);
+    assertThat(next.state()).isEqualTo(Lease.State.JEOPARDY);
+  }
+
   /** A denied Acquire is answered, and prolongs nothing: its send must not count. */
   @Test
   void anUnansweredOrDeniedAcquireProlongsNothing() {
@@ -67,14 +85,14 @@ class PartitionSessionTest {
     Granted grant = grantAt(nanos, open());
     pass(5_000);
     Ticket first = session.nextBeat();
-    session.beatAppended(first.number());
+    session.beatAppended(first.owner(), first.number());
     pass(9_699);
     assertThat(grant.state()).isEqualTo(Lease.State.SAFE);
     Ticket second = session.nextBeat();
     pass(1);
 
     // its acknowledgement comes too late to know whether the session had ended before
-    session.beatAppended(second.number());
+    session.beatAppended(second.owner(), second.number());
     assertThat(grant.state()).isEqualTo(Lease.State.JEOPARDY);
     session.fellIntoJeopardy();
 
@@ -98,7 +116,7 @@ class PartitionSessionTest {
   void jeopardyIsToldEvenIfAnOldAnswerComesFirst() {
     grantAt(nanos, open());
     Ticket beat = session.nextBeat();
-    session.beatAppended(beat.number());
+    session.beatAppended(beat.owner(), beat.number());
     pass(9_700);
 
     assertThat(session.beatAnswered(beat.owner(), beat.number())).isFalse();

@@ -31,18 +31,18 @@ import org.junit.jupiter.api.Test;
 class LockMachineTest {
 
   private static final LockstepConfig CONFIG = LockstepConfig.of("unused:1");
-  private static final ReplyTo REPLY = new ReplyTo(LockSchemas.REPLIES, 2, "client");
-  private static final long TTL = 5_000;
+  private static final ReplyTo REPLY = Ask.REPLY;
+  private static final long TTL = Ask.TTL;
 
   private final VirtualPartition log =
       new VirtualPartition(LockTopics.machine(CONFIG), 0, LockTopics.plan(CONFIG, 1, List.of()));
 
   private static Acquire acquire(String session, long number, long wait, String... keys) {
-    return new Acquire(session, number, 1L, TTL, List.of(keys), wait, REPLY);
+    return Ask.of(session, number, keys).waiting(wait).now();
   }
 
   private static Acquire lease(String saga, long number, String... keys) {
-    return new Acquire(saga, number, 1L, 0L, List.of(keys), -1L, REPLY);
+    return Ask.of(saga, number, keys).ttl(0).now();
   }
 
   private static Release release(String session, long acquire, long token) {
@@ -118,7 +118,7 @@ class LockMachineTest {
     log.send(acquire("b", 1, -1, "k"));
     for (int i = 0; i < 4; i++) {
       log.advance(Duration.ofSeconds(1));
-      log.send(new KeepAlive("b", (long) i, REPLY));
+      log.send(new KeepAlive("b", (long) i, TTL, REPLY));
     }
     assertThat(log.effects(SessionExpired.class)).isEmpty();
 
@@ -147,7 +147,7 @@ class LockMachineTest {
   void twoDeadHoldersInOneTickGiveOneGrant() {
     grantTo("s1", "k");
     log.send(acquire("s2", 1, -1, "k"));
-    log.send(new Acquire("s3", 1L, 1L, 60_000L, List.of("k"), -1L, REPLY));
+    log.send(Ask.of("s3", 1, "k").ttl(60_000).now());
 
     List<Effect> effects = log.advance(Duration.ofMillis(5_400));
 
@@ -246,9 +246,9 @@ class LockMachineTest {
   void keepAliveAnswersWithItsBeat() {
     grantTo("a", "k");
 
-    assertThat(of(log.send(new KeepAlive("a", 7L, REPLY)), SessionOk.class).get(0).getBeat())
+    assertThat(of(log.send(new KeepAlive("a", 7L, TTL, REPLY)), SessionOk.class).get(0).getBeat())
         .isEqualTo(7);
-    assertThat(of(log.send(new KeepAlive("x", 1L, REPLY)), SessionExpired.class)).hasSize(1);
+    assertThat(of(log.send(new KeepAlive("x", 2L, TTL, REPLY)), SessionExpired.class)).hasSize(1);
   }
 
   @Test
@@ -282,10 +282,9 @@ class LockMachineTest {
     grantTo("a", "k");
     long huge = 1L << 52;
 
-    log.send(new Acquire("a", huge, huge, TTL, List.of("l"), -1L, REPLY));
+    log.send(Ask.of("a", huge, "l").lowestUnanswered(huge).now());
     log.send(new Release("a", 2L, Long.MAX_VALUE, 1L, 17L, REPLY));
-    AcquireReply above =
-        replies(log.send(new Acquire("b", 1L, huge, TTL, List.of("m"), -1L, REPLY))).get(0);
+    AcquireReply above = replies(log.send(Ask.of("b", 1, "m").lowestUnanswered(huge).now())).get(0);
 
     assertThat(above.getOutcome()).isEqualTo(AcquireOutcome.DENIED);
     assertThat(above.getReason())
@@ -310,9 +309,7 @@ class LockMachineTest {
 
   @Test
   void unanswerableRequestIsRejectedAndThePartitionGoesOn() {
-    Acquire lost =
-        new Acquire(
-            "a", 1L, 1L, TTL, List.of("k"), -1L, new ReplyTo(LockSchemas.REPLIES, 999, "c"));
+    Acquire lost = Ask.of("a", 1, "k").replyTo(new ReplyTo(LockSchemas.REPLIES, 999, "c")).now();
 
     List<Effect> effects = log.send(lost);
 
@@ -325,7 +322,7 @@ class LockMachineTest {
   @Test
   void malformedRequestIsDeniedWithItsReason() {
     AcquireReply unsorted = replies(log.send(acquire("a", 1, -1, "b", "a"))).get(0);
-    Acquire shortTtl = new Acquire("a", 1L, 1L, 100L, List.of("k"), -1L, REPLY);
+    Acquire shortTtl = Ask.of("a", 1, "k").ttl(100).now();
     AcquireReply tooShort = replies(log.send(shortTtl)).get(0);
 
     assertThat(unsorted.getOutcome()).isEqualTo(AcquireOutcome.DENIED);

@@ -8,6 +8,7 @@ import dev.lockstep.schema.SagaSchemas;
 import dev.lockstep.schema.kernel.Destination;
 import dev.lockstep.schema.lock.Acquire;
 import dev.lockstep.schema.lock.Cancel;
+import dev.lockstep.schema.lock.LockMode;
 import dev.lockstep.schema.lock.Release;
 import dev.lockstep.schema.lock.ReplyTo;
 import dev.lockstep.schema.saga.Direction;
@@ -59,7 +60,15 @@ final class SagaEffects {
             1L,
             0L,
             lock.keys,
+            LockMode.EXCLUSIVE,
+            0,
+            0,
+            0,
             -1L,
+            0L,
+            run.saga.name(),
+            List.of(),
+            List.of(),
             new ReplyTo(turn.layout().getTopic(), -1, run.id)));
   }
 

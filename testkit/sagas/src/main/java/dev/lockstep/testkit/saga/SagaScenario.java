@@ -118,7 +118,12 @@ public final class SagaScenario<S> {
                 nextToken++,
                 0,
                 acquire.getKeys(),
-                "")));
+                List.of(),
+                "",
+                "",
+                0L,
+                -1,
+                0L)));
   }
 
   /**

@@ -1,0 +1,134 @@
+package dev.lockstep.lock;
+
+import dev.lockstep.kernel.TopicAdmin;
+import dev.lockstep.schema.LockSchemas;
+import dev.lockstep.schema.LockstepConfig;
+import dev.lockstep.schema.Partitions;
+import dev.lockstep.schema.SingleObjectCodec;
+import dev.lockstep.schema.kernel.Layout;
+import dev.lockstep.schema.lock.ForceRelease;
+import dev.lockstep.schema.lock.Revoke;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.Map;
+import java.util.concurrent.ExecutionException;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+
+/**
+ * Orders of people about locks. Each stands in the lock log with who gave it and why: that is the
+ * audit. Thread-safe.
+ *
+ * <p>An order names the token of the grant that it means, so it never hits a later holder. One that
+ * comes too late is kept in the rejected topic with its reason.
+ */
+public final class LockAdmin implements AutoCloseable {
+
+  private final String topic;
+  private final int partitions;
+  private final SingleObjectCodec codec = new SingleObjectCodec(LockSchemas.CATALOG);
+  private final KafkaProducer<byte[], byte[]> producer;
+
+  private LockAdmin(LockstepConfig config, String topic, int partitions) {
+    this.topic = topic;
+    this.partitions = partitions;
+    Map<String, Object> settings = config.client();
+    settings.put("acks", "all");
+    this.producer =
+        new KafkaProducer<>(settings, new ByteArraySerializer(), new ByteArraySerializer());
+  }
+
+  /**
+   * Connects.
+   *
+   * @param config how to reach Kafka
+   * @return administration
+   * @throws LockException when the lock topic has no Layout yet: create the topics first
+   */
+  public static LockAdmin connect(LockstepConfig config) {
+    String topic = config.named(LockSchemas.COMMANDS);
+    try (TopicAdmin admin = new TopicAdmin(config)) {
+      Layout layout = admin.layouts().get(topic);
+      if (layout == null) {
+        throw new LockException(
+            "Topic '" + topic + "' has no Layout yet: create it with TopicAdmin.create(plan)");
+      }
+      return new LockAdmin(config, topic, layout.getPartitions());
+    }
+  }
+
+  /**
+   * Asks the holders of a key to give it back ({@link Lease#onRevokeAsked}).
+   *
+   * @param key lock key
+   * @param token token of the grant that is meant
+   * @param principal who orders it
+   * @param reason why
+   * @throws LockException when the order could not be written
+   */
+  public void revoke(String key, long token, String principal, String reason) {
+    append(key, new Revoke(key, token, named(principal), named(reason), -1L));
+  }
+
+  /**
+   * Asks the holders of a key to give it back, and takes it from them after a while.
+   *
+   * @param key lock key
+   * @param token token of the grant that is meant
+   * @param principal who orders it
+   * @param reason why
+   * @param grace until it is taken, elapsed log time
+   * @throws LockException when the order could not be written
+   */
+  public void revoke(String key, long token, String principal, String reason, Duration grace) {
+    if (grace.isNegative()) {
+      throw new IllegalArgumentException("Grace must not be negative, is " + grace);
+    }
+    append(key, new Revoke(key, token, named(principal), named(reason), grace.toMillis()));
+  }
+
+  /**
+   * Takes a key from its holders at once. They are told, but may write until they hear: guard what
+   * they write by its token.
+   *
+   * @param key lock key
+   * @param token token of the grant that is meant
+   * @param principal who orders it
+   * @param reason why
+   * @throws LockException when the order could not be written
+   */
+  public void forceRelease(String key, long token, String principal, String reason) {
+    append(key, new ForceRelease(key, token, named(principal), named(reason)));
+  }
+
+  @Override
+  public void close() {
+    producer.close(Duration.ofSeconds(5));
+  }
+
+  private static String named(String text) {
+    if (text.isBlank()) {
+      throw new IllegalArgumentException("An order needs a principal and a reason");
+    }
+    return text;
+  }
+
+  private void append(String key, Object order) {
+    try {
+      producer
+          .send(
+              new ProducerRecord<>(
+                  topic,
+                  Partitions.of(key, partitions),
+                  key.getBytes(StandardCharsets.UTF_8),
+                  codec.encode(order)))
+          .get();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new LockException("Order about '" + key + "' may not be written: interrupted", e);
+    } catch (ExecutionException e) {
+      throw new LockException("Order about '" + key + "' is not written", e);
+    }
+  }
+}
