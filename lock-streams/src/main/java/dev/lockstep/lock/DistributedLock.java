@@ -102,11 +102,13 @@ public final class DistributedLock {
    * @return the lease
    * @throws LockTimeoutException when it was not granted in time
    * @throws LockDeniedException when the service refuses the request
+   * @throws LockOrderException when the calling thread holds a lock that sorts behind, and the
+   *     client refuses that ({@link LockClientOptions.Nesting})
    * @throws LockException when the service does not answer, or the client was closed
    * @throws InterruptedException when interrupted; the place in the queue is given up
    */
   public Lease acquire(Duration wait) throws InterruptedException {
-    return core.await(acquireAsync(wait), keys);
+    return core.acquireNow(keys, terms, wait);
   }
 
   /**

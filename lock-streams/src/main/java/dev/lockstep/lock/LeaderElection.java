@@ -17,8 +17,8 @@ import org.slf4j.LoggerFactory;
  * one was paused; what a leader writes must therefore be guarded by its {@link Term#token}, which
  * rises from leader to leader. A leader that dies is replaced after its time to live.
  *
- * <p>Callbacks run one after the other on a thread that does nothing else for this lease, and may
- * block.
+ * <p>Callbacks come one after the other. They start and stop the work and return: {@code lost} is
+ * not told while {@code elected} has not returned.
  */
 public final class LeaderElection implements AutoCloseable {
 
@@ -51,20 +51,23 @@ public final class LeaderElection implements AutoCloseable {
     void lost(Term term);
   }
 
+  private final LockClient client;
   private final DistributedLock lock;
   private final Candidate candidate;
+  private final Object telling = new Object();
   private @Nullable CompletableFuture<Lease> campaign;
   private @Nullable Lease lease;
   private @Nullable Term told;
   private boolean closed;
 
-  private LeaderElection(DistributedLock lock, Candidate candidate) {
+  private LeaderElection(LockClient client, DistributedLock lock, Candidate candidate) {
+    this.client = client;
     this.lock = lock;
     this.candidate = candidate;
   }
 
   /**
-   * Joins an election, and stays in it until closed.
+   * Joins an election, and stays in it until it is closed, or the client is.
    *
    * @param client lock client; its time to live bounds how long a dead leader is missed
    * @param election name of the election: the key of the lock
@@ -74,7 +77,8 @@ public final class LeaderElection implements AutoCloseable {
    */
   public static LeaderElection join(
       LockClient client, String election, String name, Candidate candidate) {
-    LeaderElection joined = new LeaderElection(client.lock(election).onBehalfOf(name), candidate);
+    LeaderElection joined =
+        new LeaderElection(client, client.lock(election).onBehalfOf(name), candidate);
     joined.run();
     return joined;
   }
@@ -172,7 +176,7 @@ public final class LeaderElection implements AutoCloseable {
   /** Tells the candidate what is new to it; null: it leads no more. */
   private void tell(@Nullable Term now) {
     Term before;
-    synchronized (candidate) {
+    synchronized (telling) {
       before = told;
       told = now;
       try {
@@ -194,7 +198,7 @@ public final class LeaderElection implements AutoCloseable {
       return;
     }
     synchronized (this) {
-      if (closed) {
+      if (closed || client.isClosed()) {
         return;
       }
     }

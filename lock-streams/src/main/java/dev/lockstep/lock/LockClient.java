@@ -75,6 +75,15 @@ public final class LockClient implements AutoCloseable {
     return Optional.ofNullable(core.fault());
   }
 
+  /**
+   * Tells whether {@link #close} was called.
+   *
+   * @return true when it acquires nothing any more
+   */
+  public boolean isClosed() {
+    return core.isClosed();
+  }
+
   /** Gives up everything that it holds and waits for, at once. */
   @Override
   public void close() {

@@ -9,8 +9,24 @@ import java.time.Duration;
  * @param config how to reach Kafka
  * @param ttl how long the service waits for a client that is silent, in elapsed log time; at least
  *     ten ticks of the lock topic. A dead holder is replaced after it
+ * @param nesting what happens when a thread that holds locks waits for one that it should have
+ *     taken before them
  */
-public record LockClientOptions(LockstepConfig config, Duration ttl) {
+public record LockClientOptions(LockstepConfig config, Duration ttl, Nesting nesting) {
+
+  /**
+   * What happens when a thread that holds locks waits for a key that sorts before one of them. Two
+   * threads that nest in different orders can wait for each other for ever; {@link
+   * LockClient#locks} takes a set of keys without that danger.
+   */
+  public enum Nesting {
+    /** Nothing. */
+    ALLOWED,
+    /** A warning is logged. */
+    WARNED,
+    /** {@link LockOrderException} is thrown, nothing is asked for. */
+    REFUSED
+  }
 
   /** Checks the bounds. */
   public LockClientOptions {
@@ -20,13 +36,14 @@ public record LockClientOptions(LockstepConfig config, Duration ttl) {
   }
 
   /**
-   * Makes options with a time to live of 10 s.
+   * Makes options with a time to live of 10 s, and a warning for locks that are nested out of
+   * order.
    *
    * @param config how to reach Kafka
    * @return options
    */
   public static LockClientOptions of(LockstepConfig config) {
-    return new LockClientOptions(config, Duration.ofSeconds(10));
+    return new LockClientOptions(config, Duration.ofSeconds(10), Nesting.WARNED);
   }
 
   /**
@@ -36,6 +53,16 @@ public record LockClientOptions(LockstepConfig config, Duration ttl) {
    * @return changed copy
    */
   public LockClientOptions withTtl(Duration value) {
-    return new LockClientOptions(config, value);
+    return new LockClientOptions(config, value, nesting);
+  }
+
+  /**
+   * Returns a copy that treats locks that are nested out of order differently.
+   *
+   * @param value what happens
+   * @return changed copy
+   */
+  public LockClientOptions withNesting(Nesting value) {
+    return new LockClientOptions(config, ttl, value);
   }
 }

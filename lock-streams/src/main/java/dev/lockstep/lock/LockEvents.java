@@ -1,5 +1,8 @@
 package dev.lockstep.lock;
 
+import dev.lockstep.lock.internal.events.GroupProgress;
+import dev.lockstep.lock.internal.events.JdbcProgress;
+import dev.lockstep.lock.internal.events.Progress;
 import dev.lockstep.schema.EffectPosition;
 import dev.lockstep.schema.LockSchemas;
 import dev.lockstep.schema.LockstepConfig;
@@ -11,6 +14,9 @@ import dev.lockstep.schema.lock.Downgraded;
 import dev.lockstep.schema.lock.Granted;
 import dev.lockstep.schema.lock.Released;
 import dev.lockstep.schema.lock.RevokeAsked;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.sql.Statement;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Collection;
@@ -20,11 +26,13 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.function.Function;
 import java.util.regex.Pattern;
+import javax.sql.DataSource;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
-import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.consumer.OffsetAndTimestamp;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.WakeupException;
@@ -40,8 +48,8 @@ import org.slf4j.LoggerFactory;
  * was handled since the last commit, which follows each poll, comes again with the same {@link
  * LockEvent#id}. Several consumers of one group share the partitions.
  *
- * <p>Where a consumer stands is kept in the group's offsets, and in their metadata the position of
- * the last event, so that a repeat right behind a restart is known as one.
+ * <p>Exactly once by {@link #subscribeInTransactions}, which keeps the place in the handler's own
+ * database transaction.
  */
 public final class LockEvents implements AutoCloseable {
 
@@ -51,15 +59,14 @@ public final class LockEvents implements AutoCloseable {
   private final String topic;
   private final Pattern keys;
   private final Set<LockEvent.Type> types;
-  private final Consumer<LockEvent> handler;
+  private final From from;
+  private final Progress progress;
   private final SingleObjectCodec codec = new SingleObjectCodec(LockSchemas.CATALOG);
   private final KafkaConsumer<byte[], byte[]> consumer;
   private final Map<TopicPartition, PositionMark> marks = new HashMap<>();
 
-  /** Offset behind the last event that was handled; the consumer's own position runs ahead. */
-  private final Map<TopicPartition, Long> next = new HashMap<>();
-
   private final Thread thread;
+  private boolean placed;
   private volatile boolean stopping;
   private volatile @Nullable String fault;
 
@@ -68,19 +75,57 @@ public final class LockEvents implements AutoCloseable {
       String group,
       Pattern keys,
       Set<LockEvent.Type> types,
-      Consumer<LockEvent> handler) {
+      From from,
+      Function<KafkaConsumer<byte[], byte[]>, Progress> progress) {
     this.topic = config.named(LockSchemas.EVENTS);
     this.keys = keys;
     this.types = Set.copyOf(types);
-    this.handler = handler;
+    this.from = from;
     Map<String, Object> settings = new HashMap<>(config.client());
     settings.put("group.id", config.named(group));
     settings.put("enable.auto.commit", "false");
     settings.put("auto.offset.reset", "earliest");
     this.consumer =
         new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+    this.progress = progress.apply(consumer);
     this.thread = new Thread(this::run, "lock-events-" + group);
     thread.setDaemon(true);
+  }
+
+  /**
+   * Where a group begins that has no position yet.
+   *
+   * @param time log time of the first event; null: now
+   */
+  public record From(@Nullable Instant time) {
+
+    /**
+     * Begins with the oldest event that is kept.
+     *
+     * @return the beginning
+     */
+    public static From beginning() {
+      return new From(Instant.EPOCH);
+    }
+
+    /**
+     * Begins with what happens from now on.
+     *
+     * @return now
+     */
+    public static From now() {
+      return new From(null);
+    }
+
+    /**
+     * Begins with the first event at or after a time.
+     *
+     * @param time log time
+     * @return that time
+     */
+    public static From at(Instant time) {
+      return new From(time);
+    }
   }
 
   /**
@@ -100,7 +145,95 @@ public final class LockEvents implements AutoCloseable {
       Pattern keys,
       Set<LockEvent.Type> types,
       Consumer<LockEvent> handler) {
-    LockEvents events = new LockEvents(config, group, keys, types, handler);
+    return subscribe(config, group, keys, types, From.beginning(), handler);
+  }
+
+  /**
+   * Starts a consumer.
+   *
+   * @param config how to reach Kafka
+   * @param group name of the consumer group, without prefix
+   * @param keys lock keys that are wanted; the whole key must match
+   * @param types events that are wanted
+   * @param from where to begin when the group has no position yet
+   * @param handler called for each; what it throws stops the consumer before that event, which
+   *     comes first when the consumer is started again
+   * @return the running consumer
+   */
+  public static LockEvents subscribe(
+      LockstepConfig config,
+      String group,
+      Pattern keys,
+      Set<LockEvent.Type> types,
+      From from,
+      Consumer<LockEvent> handler) {
+    LockEvents events =
+        new LockEvents(
+            config, group, keys, types, from, consumer -> new GroupProgress(consumer, handler));
+    events.thread.start();
+    return events;
+  }
+
+  /** Handles an event in a database transaction. */
+  @FunctionalInterface
+  public interface TransactionalHandler {
+
+    /**
+     * Handles an event.
+     *
+     * @param connection open transaction; it is committed behind this, together with the place
+     * @param event the event
+     * @throws Exception stops the consumer; the transaction is rolled back
+     */
+    void handle(Connection connection, LockEvent event) throws Exception;
+  }
+
+  /**
+   * Creates the table of {@link #subscribeInTransactions} if it is missing: {@code
+   * lockstep_lock_position} (consumer, part, next_offset, mark).
+   *
+   * @param dataSource any supported database
+   * @throws LockException when the database refuses
+   */
+  public static void migrate(DataSource dataSource) {
+    try (Connection connection = dataSource.getConnection();
+        Statement statement = connection.createStatement()) {
+      statement.execute(JdbcProgress.TABLE);
+    } catch (SQLException e) {
+      throw new LockException("Table lockstep_lock_position could not be created", e);
+    }
+  }
+
+  /**
+   * Starts a consumer that handles each event exactly once: what the handler does in its
+   * transaction and the place behind the event are committed together, or neither is.
+   *
+   * @param config how to reach Kafka
+   * @param group name of the consumer group, without prefix; also names the rows of its places
+   * @param keys lock keys that are wanted; the whole key must match
+   * @param types events that are wanted
+   * @param from where to begin when there is no place yet
+   * @param dataSource database with the table of {@link #migrate}; one connection at a time
+   * @param handler called for each; what it throws stops the consumer before that event, which
+   *     comes first when the consumer is started again
+   * @return the running consumer
+   */
+  public static LockEvents subscribeInTransactions(
+      LockstepConfig config,
+      String group,
+      Pattern keys,
+      Set<LockEvent.Type> types,
+      From from,
+      DataSource dataSource,
+      TransactionalHandler handler) {
+    LockEvents events =
+        new LockEvents(
+            config,
+            group,
+            keys,
+            types,
+            from,
+            consumer -> new JdbcProgress(dataSource, config.named(group), handler));
     events.thread.start();
     return events;
   }
@@ -129,23 +262,30 @@ public final class LockEvents implements AutoCloseable {
 
   private void run() {
     try (consumer) {
-      consumer.subscribe(List.of(topic), new Positions());
       while (!stopping) {
         try {
+          if (!placed) {
+            // nothing may be read from a partition whose place is not known
+            consumer.unsubscribe();
+            consumer.subscribe(List.of(topic), new Positions());
+            placed = true;
+          }
           for (ConsumerRecord<byte[], byte[]> record : consumer.poll(POLL)) {
             take(record);
-            next.put(new TopicPartition(record.topic(), record.partition()), record.offset() + 1);
           }
-          commit();
+          progress.flush(consumer.assignment());
           fault = null;
         } catch (WakeupException e) {
           break;
         } catch (KafkaException e) {
+          if (e.getCause() instanceof Stop stop) {
+            throw stop;
+          }
           fault = e.toString();
           LOG.warn("Lock events of '{}': {}", topic, fault);
         }
       }
-      commit();
+      progress.flush(consumer.assignment());
     } catch (Throwable e) {
       fault = e instanceof Stop ? String.valueOf(e.getMessage()) : e.toString();
       LOG.error("{}; mend it and start the consumer again", fault, e);
@@ -163,42 +303,73 @@ public final class LockEvents implements AutoCloseable {
 
   private void take(ConsumerRecord<byte[], byte[]> record) {
     TopicPartition partition = new TopicPartition(record.topic(), record.partition());
-    EffectPosition position;
-    Object value;
-    try {
-      position = EffectPosition.of(record.headers());
-      if (position == null) {
-        LOG.warn("{} offset {} is skipped: no lock service wrote it", partition, record.offset());
+    PositionMark mark = marks.get(partition);
+    EffectPosition position = position(partition, record);
+    // first, so that what somebody else wrote there moves no mark
+    Object value = position == null ? null : decoded(partition, record);
+    if (position != null && value != null && isNew(partition, mark, position)) {
+      PositionMark moved = PositionMark.at(position);
+      marks.put(partition, moved);
+      LockEvent event = event(position, value);
+      if (event != null && types.contains(event.type()) && keys.matcher(event.key()).matches()) {
+        handle(partition, event, new Progress.Place(record.offset() + 1, moved));
         return;
       }
-      value = codec.decode(record.value());
+      mark = moved;
+    }
+    progress.pass(partition, new Progress.Place(record.offset() + 1, mark));
+  }
+
+  private void handle(TopicPartition partition, LockEvent event, Progress.Place behind) {
+    try {
+      progress.handle(partition, event, behind);
+    } catch (Throwable e) {
+      throw new Stop("Handler failed at lock event " + event.id() + ": " + e, e);
+    }
+  }
+
+  private static @Nullable EffectPosition position(
+      TopicPartition partition, ConsumerRecord<byte[], byte[]> record) {
+    try {
+      EffectPosition position = EffectPosition.of(record.headers());
+      if (position == null) {
+        LOG.warn("{} offset {} is skipped: no lock service wrote it", partition, record.offset());
+      }
+      return position;
     } catch (MalformedRecordException e) {
       LOG.warn("{} offset {} is skipped: {}", partition, record.offset(), e.getMessage());
-      return;
-    } catch (UnknownSchemaException e) {
-      throw new Stop("%s offset %d: %s".formatted(partition, record.offset(), e.getMessage()), e);
+      return null;
     }
-    switch (PositionMark.judge(marks.get(partition), position)) {
-      case REPEAT -> {
-        return;
+  }
+
+  private static boolean isNew(
+      TopicPartition partition, @Nullable PositionMark mark, EffectPosition position) {
+    return switch (PositionMark.judge(mark, position)) {
+      case TAKE -> true;
+      case REPEAT -> false;
+      case TAKE_AFTER_HOLE -> {
+        LOG.error("{}: a hole before {}", partition, position);
+        yield true;
       }
       case REWRITTEN ->
           throw new Stop(
               "%s: the lock log was rewritten below %s, so events that were handled are void; set the group to an offset of your choice"
                   .formatted(partition, position),
               null);
-      case TAKE_AFTER_HOLE -> LOG.error("{}: a hole before {}", partition, position);
-      case TAKE -> {}
+    };
+  }
+
+  /** Null for what does not decode: it is skipped. An event of a newer release stops it. */
+  private @Nullable Object decoded(
+      TopicPartition partition, ConsumerRecord<byte[], byte[]> record) {
+    try {
+      return codec.decode(record.value());
+    } catch (MalformedRecordException e) {
+      LOG.warn("{} offset {} is skipped: {}", partition, record.offset(), e.getMessage());
+      return null;
+    } catch (UnknownSchemaException e) {
+      throw new Stop("%s offset %d: %s".formatted(partition, record.offset(), e.getMessage()), e);
     }
-    LockEvent event = event(position, value);
-    if (event != null && types.contains(event.type()) && keys.matcher(event.key()).matches()) {
-      try {
-        handler.accept(event);
-      } catch (Throwable e) {
-        throw new Stop("Handler failed at lock event " + event.id() + ": " + e, e);
-      }
-    }
-    marks.put(partition, PositionMark.at(position));
   }
 
   private static @Nullable LockEvent event(EffectPosition position, Object value) {
@@ -250,39 +421,59 @@ public final class LockEvents implements AutoCloseable {
     return null;
   }
 
-  private void commit() {
-    Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
-    for (TopicPartition partition : consumer.assignment()) {
-      PositionMark mark = marks.get(partition);
-      Long behind = next.get(partition);
-      if (behind != null) {
-        offsets.put(partition, new OffsetAndMetadata(behind, mark == null ? "" : mark.format()));
-      }
-    }
-    if (!offsets.isEmpty()) {
-      consumer.commitSync(offsets);
-    }
-  }
-
-  /** Takes up the mark that was committed with the offset. */
+  /** Takes up where each partition stands. */
   private final class Positions implements ConsumerRebalanceListener {
 
     @Override
     public void onPartitionsAssigned(Collection<TopicPartition> partitions) {
-      Map<TopicPartition, OffsetAndMetadata> committed = consumer.committed(Set.copyOf(partitions));
+      placed = false;
+      Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
       for (TopicPartition partition : partitions) {
-        OffsetAndMetadata at = committed.get(partition);
         marks.remove(partition);
-        next.remove(partition);
-        if (at != null && !at.metadata().isEmpty()) {
-          marks.put(partition, PositionMark.parse(at.metadata()));
+        Progress.Place place = load(partition);
+        if (place.next() > ends.getOrDefault(partition, 0L)) {
+          throw new Stop(
+              "%s ends at %d, before the place %d of this consumer: the topic was made anew; remove the place, and the consumer begins again"
+                  .formatted(partition, ends.get(partition), place.next()),
+              null);
+        }
+        consumer.seek(partition, place.next());
+        if (place.mark() != null) {
+          marks.put(partition, place.mark());
         }
       }
+      placed = true;
+    }
+
+    private Progress.Place load(TopicPartition partition) {
+      try {
+        Progress.Place place = progress.load(partition);
+        if (place == null) {
+          place = new Progress.Place(first(partition), null);
+          progress.begin(partition, place);
+        }
+        return place;
+      } catch (KafkaException e) {
+        throw e;
+      } catch (Exception e) {
+        throw new Stop(partition + ": the place of this consumer cannot be read: " + e, e);
+      }
+    }
+
+    private long first(TopicPartition partition) {
+      Instant time = from.time();
+      OffsetAndTimestamp found =
+          time == null
+              ? null
+              : consumer.offsetsForTimes(Map.of(partition, time.toEpochMilli())).get(partition);
+      return found == null
+          ? consumer.endOffsets(Set.of(partition)).getOrDefault(partition, 0L)
+          : found.offset();
     }
 
     @Override
     public void onPartitionsRevoked(Collection<TopicPartition> partitions) {
-      commit();
+      progress.flush(partitions);
     }
   }
 }

@@ -89,6 +89,20 @@ class LockKindsIT {
     assertThat(get(alone.release())).isTrue();
   }
 
+  /** The release names the token that the upgrade gives; the old one would free nobody. */
+  @Test
+  void releaseRightBehindAnUpgradeFreesTheLock() throws Exception {
+    List<String> set = List.of("up1", "up2", "up3", "up4", "up5");
+    for (int i = 0; i < 10; i++) {
+      Lease lease = a.locks(set).shared().acquire(WAIT);
+      CompletableFuture<Void> upgraded = lease.upgrade();
+      CompletableFuture<Boolean> released = lease.release();
+      get(upgraded);
+      assertThat(get(released)).isTrue();
+      b.locks(set).acquire(WAIT).close();
+    }
+  }
+
   @Test
   void semaphoreLimitsHolders() throws Exception {
     List<Lease> held = new ArrayList<>();
@@ -183,6 +197,24 @@ class LockKindsIT {
       admin.revoke("stubborn", stubborn.token(), "ops@example", "stuck", Duration.ofSeconds(1));
       assertThat(states.poll(10, TimeUnit.SECONDS)).isEqualTo(Lease.State.LOST);
       b.lock("stubborn").acquire(WAIT).close();
+    }
+  }
+
+  @Test
+  void locksThatAreNestedOutOfOrderAreRefusedIfWanted() throws Exception {
+    LockClientOptions strict =
+        LockClientOptions.of(world.config())
+            .withTtl(Duration.ofSeconds(3))
+            .withNesting(LockClientOptions.Nesting.REFUSED);
+    try (LockClient client = LockClient.connect(strict)) {
+      Lease first = client.lock("order-b").acquire(WAIT);
+      assertThatThrownBy(() -> client.lock("order-a").acquire(WAIT))
+          .isInstanceOf(LockOrderException.class)
+          .hasMessageContaining("holds 'order-b' and waits for 'order-a'");
+      client.lock("order-a").tryAcquire().orElseThrow().close();
+      client.lock("order-c").acquire(WAIT).close();
+      first.close();
+      client.lock("order-a").acquire(WAIT).close();
     }
   }
 

@@ -17,6 +17,7 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.jspecify.annotations.Nullable;
 
 /** A broker with the lock topics, and a lock service on it. */
 final class LockWorld implements AutoCloseable {
@@ -25,16 +26,26 @@ final class LockWorld implements AutoCloseable {
 
   private final KafkaCluster cluster;
   private final LockstepConfig config;
-  private final LockService service;
+  private final @Nullable LockService service;
 
   LockWorld(Path directory) {
+    this(directory, true);
+  }
+
+  /** Broker and topics only. */
+  static LockWorld withoutService(Path directory) {
+    return new LockWorld(directory, false);
+  }
+
+  private LockWorld(Path directory, boolean serves) {
     cluster = KafkaCluster.start(directory, 1, BrokerProfile.TUNED);
     config = LockstepConfig.of(cluster.bootstrapServers());
     try (TopicAdmin topics = new TopicAdmin(config)) {
       topics.create(
           new TopicPlan(List.of(LockTopics.plan(config, PARTITIONS, List.of())), List.of()));
     }
-    service = LockService.start(HostOptions.tuned(config, directory.resolve("state")));
+    service =
+        serves ? LockService.start(HostOptions.tuned(config, directory.resolve("state"))) : null;
   }
 
   KafkaCluster cluster() {
@@ -85,7 +96,9 @@ final class LockWorld implements AutoCloseable {
 
   @Override
   public void close() {
-    service.close();
+    if (service != null) {
+      service.close();
+    }
     cluster.close();
   }
 }

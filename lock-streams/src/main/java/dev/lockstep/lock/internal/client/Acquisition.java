@@ -10,7 +10,6 @@ import dev.lockstep.schema.lock.GrantedPart;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.SortedMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
@@ -36,7 +35,7 @@ final class Acquisition {
   static final Duration GRACE = Duration.ofSeconds(30);
 
   private final Commands commands;
-  private final SortedMap<Integer, List<String>> wanted;
+  private final List<Wanted> wanted;
   private final Terms terms;
   private final List<String> keys = new ArrayList<>();
   private final Duration wait;
@@ -46,12 +45,11 @@ final class Acquisition {
   private @Nullable Future<?> alarm;
   private boolean over;
 
-  Acquisition(
-      Commands commands, SortedMap<Integer, List<String>> wanted, Terms terms, Duration wait) {
+  Acquisition(Commands commands, List<Wanted> wanted, Terms terms, Duration wait) {
     this.commands = commands;
     this.wanted = wanted;
     this.terms = terms;
-    wanted.values().forEach(keys::addAll);
+    wanted.forEach(part -> keys.addAll(part.keys()));
     this.wait = wait;
     this.deadline = System.nanoTime() + wait.toNanos();
   }

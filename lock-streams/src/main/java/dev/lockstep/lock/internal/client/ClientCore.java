@@ -36,7 +36,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
@@ -71,6 +70,7 @@ public final class ClientCore implements Commands, AutoCloseable {
   private final Set<Acquisition> acquisitions = ConcurrentHashMap.newKeySet();
   private final Callbacks callbacks = new Callbacks();
   private final Questions questions = new Questions(callbacks);
+  private final NestingCheck nesting;
   private final ScheduledExecutorService timer = scheduler("lock-client-timer");
 
   /** Of its own: a send may block for a while, and a lease must not look safe meanwhile. */
@@ -82,6 +82,7 @@ public final class ClientCore implements Commands, AutoCloseable {
 
   public ClientCore(LockClientOptions options) {
     this.options = options;
+    this.nesting = new NestingCheck(options.nesting());
     String replies = options.config().named(LockSchemas.REPLIES);
     this.layout = layout(options);
     this.replyTo = new ReplyTo(replies, Partitions.of(client, count(layout, replies)), client);
@@ -130,7 +131,9 @@ public final class ClientCore implements Commands, AutoCloseable {
           .computeIfAbsent(Partitions.of(key, layout.getPartitions()), p -> new ArrayList<>())
           .add(key);
     }
-    Acquisition acquisition = new Acquisition(this, parts, terms, wait);
+    List<Wanted> wanted = new ArrayList<>();
+    parts.forEach((partition, some) -> wanted.add(new Wanted(partition, some)));
+    Acquisition acquisition = new Acquisition(this, wanted, terms, wait);
     acquisitions.add(acquisition);
     CompletableFuture<Lease> lease = acquisition.start();
     if (closing) {
@@ -152,16 +155,15 @@ public final class ClientCore implements Commands, AutoCloseable {
 
   @Override
   public List<Part> acquire(
-      SortedMap<Integer, List<String>> keys, Terms terms, long waitMillis, PendingAcquire pending) {
-    List<Integer> order = List.copyOf(keys.keySet());
+      List<Wanted> wanted, Terms terms, long waitMillis, PendingAcquire pending) {
     List<Part> rest = new ArrayList<>();
-    for (int partition : order.subList(1, order.size())) {
-      rest.add(later(partition, keys.getOrDefault(partition, List.of()), pending));
+    for (Wanted part : wanted.subList(1, wanted.size())) {
+      rest.add(later(part, pending));
     }
-    PartitionSession session = session(order.get(0));
+    Wanted head = wanted.get(0);
+    PartitionSession session = session(head.partition());
     synchronized (session.sending()) {
-      Part first =
-          new Part(session, session.open(pending), keys.getOrDefault(order.get(0), List.of()));
+      Part first = new Part(session, session.open(pending), head.keys());
       sender.send(
           new Outgoing(
               session,
@@ -179,10 +181,10 @@ public final class ClientCore implements Commands, AutoCloseable {
    * Opens what another partition will ask for in the name of this client. The session there is kept
    * alive from now on, and other commands may come before that one.
    */
-  private Part later(int partition, List<String> keys, PendingAcquire pending) {
-    PartitionSession session = session(partition);
+  private Part later(Wanted wanted, PendingAcquire pending) {
+    PartitionSession session = session(wanted.partition());
     synchronized (session.sending()) {
-      Part part = new Part(session, session.open(pending), keys);
+      Part part = new Part(session, session.open(pending), wanted.keys());
       if (part.ticket().number() == 1) {
         beat(session);
       }
@@ -243,8 +245,18 @@ public final class ClientCore implements Commands, AutoCloseable {
     }
   }
 
-  /** Waits for a lease; an interrupt gives up the place in the queue. */
-  public Lease await(CompletableFuture<Lease> lease, List<String> keys)
+  /** Acquires keys and waits for them; an interrupt gives up the place in the queue. */
+  public Lease acquireNow(List<String> keys, Terms terms, Duration wait)
+      throws InterruptedException {
+    if (!wait.isZero()) {
+      nesting.beforeWait(keys);
+    }
+    Lease lease = await(acquire(keys, terms, wait), keys);
+    nesting.got(lease);
+    return lease;
+  }
+
+  private static Lease await(CompletableFuture<Lease> lease, List<String> keys)
       throws InterruptedException {
     try {
       return lease.get();
@@ -330,6 +342,11 @@ public final class ClientCore implements Commands, AutoCloseable {
   public @Nullable String fault() {
     String sending = sender.fault();
     return sending != null ? sending : reader.fault();
+  }
+
+  /** Tells whether it was closed. */
+  public boolean isClosed() {
+    return closing;
   }
 
   @Override

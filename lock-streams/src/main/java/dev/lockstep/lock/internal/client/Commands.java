@@ -2,7 +2,6 @@ package dev.lockstep.lock.internal.client;
 
 import java.time.Duration;
 import java.util.List;
-import java.util.SortedMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Future;
 import org.jspecify.annotations.Nullable;
@@ -10,9 +9,12 @@ import org.jspecify.annotations.Nullable;
 /** What an acquisition and its lease ask of the client. None of it waits for an answer. */
 interface Commands {
 
-  /** Sends one Acquire for keys by partition; the service carries it from one to the next. */
-  List<Part> acquire(
-      SortedMap<Integer, List<String>> keys, Terms terms, long waitMillis, PendingAcquire pending);
+  /**
+   * Sends one Acquire; the service carries it from partition to partition.
+   *
+   * @param wanted by ascending partition
+   */
+  List<Part> acquire(List<Wanted> wanted, Terms terms, long waitMillis, PendingAcquire pending);
 
   /** Ends an Acquire in one partition, granted or not; nothing when its session is over. */
   void cancel(Part part);

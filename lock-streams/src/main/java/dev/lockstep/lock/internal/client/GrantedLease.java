@@ -12,6 +12,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -32,6 +33,9 @@ final class GrantedLease implements Lease {
   private State told = State.SAFE;
   private boolean calling;
   private volatile LockMode mode;
+
+  /** Done when every change so far was answered. */
+  private CompletableFuture<@Nullable Void> changes = CompletableFuture.completedFuture(null);
 
   private GrantedLease(Commands commands, List<Granted> parts, LockMode mode) {
     this.commands = commands;
@@ -110,33 +114,55 @@ final class GrantedLease implements Lease {
 
   @Override
   public CompletableFuture<Void> downgrade() {
-    CompletableFuture<Void> done = CompletableFuture.completedFuture(null);
-    for (Granted part : parts) {
-      done = done.thenCompose(before -> change(part, false));
-    }
-    return done.thenRun(() -> mode = LockMode.SHARED);
+    return inTurn(this::share);
   }
 
   @Override
   public CompletableFuture<Void> upgrade() {
+    return inTurn(
+        () ->
+            changeAll(true)
+                .handle(
+                    (nothing, error) -> {
+                      if (error == null) {
+                        mode = LockMode.EXCLUSIVE;
+                        return CompletableFuture.<Void>completedFuture(null);
+                      }
+                      Throwable cause =
+                          error instanceof CompletionException && error.getCause() != null
+                              ? error.getCause()
+                              : error;
+                      // all or nothing: the parts before the refused one go on shared
+                      return share()
+                          .<Void>thenCompose(shared -> CompletableFuture.failedFuture(cause));
+                    })
+                .thenCompose(outcome -> outcome));
+  }
+
+  private CompletableFuture<Void> share() {
+    return changeAll(false).thenRun(() -> mode = LockMode.SHARED);
+  }
+
+  private CompletableFuture<Void> changeAll(boolean exclusive) {
     CompletableFuture<Void> done = CompletableFuture.completedFuture(null);
     for (Granted part : parts) {
-      done = done.thenCompose(before -> change(part, true));
+      done = done.thenCompose(before -> change(part, exclusive));
     }
-    return done.handle(
-            (nothing, error) -> {
-              if (error == null) {
-                mode = LockMode.EXCLUSIVE;
-                return CompletableFuture.<Void>completedFuture(null);
-              }
-              // all or nothing: the parts before the refused one go on shared
-              Throwable cause =
-                  error instanceof CompletionException && error.getCause() != null
-                      ? error.getCause()
-                      : error;
-              return downgrade().<Void>thenCompose(shared -> CompletableFuture.failedFuture(cause));
-            })
-        .thenCompose(outcome -> outcome);
+    return done;
+  }
+
+  /** One change after the other, the release last: each names the token that the one before gave. */
+  private <T> CompletableFuture<T> inTurn(Supplier<CompletableFuture<T>> change) {
+    CompletableFuture<@Nullable Void> over = new CompletableFuture<>();
+    CompletableFuture<@Nullable Void> before;
+    synchronized (this) {
+      before = changes;
+      changes = over;
+    }
+    // not under the monitor: a send may block, and whoever watches deadlines must not wait for it
+    CompletableFuture<T> next = before.thenCompose(nothing -> change.get());
+    var unused = next.whenComplete((result, error) -> over.complete(null));
+    return next;
   }
 
   private CompletableFuture<Void> change(Granted part, boolean exclusive) {
@@ -179,17 +205,23 @@ final class GrantedLease implements Lease {
       CompletableFuture<Boolean> earlier = released.get();
       return earlier == null ? done : earlier;
     }
-    List<CompletableFuture<Boolean>> all = parts.stream().map(commands::release).toList();
-    CompletableFuture.allOf(all.toArray(CompletableFuture[]::new))
+    var unused =
+        inTurn(this::releaseParts)
         .whenComplete(
-            (nothing, error) -> {
+            (held, error) -> {
               if (error != null) {
                 done.completeExceptionally(error);
               } else {
-                done.complete(all.stream().allMatch(CompletableFuture::join));
+                done.complete(held);
               }
             });
     return done;
+  }
+
+  private CompletableFuture<Boolean> releaseParts() {
+    List<CompletableFuture<Boolean>> all = parts.stream().map(commands::release).toList();
+    return CompletableFuture.allOf(all.toArray(CompletableFuture[]::new))
+        .thenApply(nothing -> all.stream().allMatch(CompletableFuture::join));
   }
 
   @Override

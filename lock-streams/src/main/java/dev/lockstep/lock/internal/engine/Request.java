@@ -76,7 +76,7 @@ final class Request {
         capacity(acquire),
         permits(acquire),
         acquire.getPriority(),
-        wait < 0 ? NEVER : now + wait,
+        wait < 0 || wait > NEVER - now ? NEVER : now + wait,
         acquire.getDelayMillis(),
         acquire.getOnBehalfOf(),
         acquire.getTtlMillis(),

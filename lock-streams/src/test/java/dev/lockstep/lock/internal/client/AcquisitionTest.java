@@ -13,8 +13,6 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.SortedMap;
-import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
@@ -29,14 +27,14 @@ class AcquisitionTest {
   private final Acquisition acquisition =
       new Acquisition(
           fake,
-          new TreeMap<>(Map.of(1, List.of("a"), 3, List.of("b", "c"))),
+          List.of(new Wanted(1, List.of("a")), new Wanted(3, List.of("b", "c"))),
           Terms.EXCLUSIVE,
           Duration.ofMinutes(5));
 
   @Test
   void asksOnceForAllPartitions() throws Exception {
     CompletableFuture<Lease> lease = acquisition.start();
-    assertThat(fake.sent).containsExactly("acquire {1=[a], 3=[b, c]}");
+    assertThat(fake.sent).containsExactly("acquire 1[a] 3[b, c]");
     assertThat(lease).isNotDone();
 
     fake.grant(17, 18);
@@ -124,7 +122,7 @@ class AcquisitionTest {
 
     assertThat(fake.sent.subList(1, 3)).containsExactly("cancel 1 #1", "cancel 3 #1");
     fake.runDelayed();
-    assertThat(fake.sent.get(3)).isEqualTo("acquire {1=[a], 3=[b, c]}");
+    assertThat(fake.sent.get(3)).isEqualTo("acquire 1[a] 3[b, c]");
   }
 
   @Test
@@ -227,13 +225,15 @@ class AcquisitionTest {
 
     @Override
     public List<Part> acquire(
-        SortedMap<Integer, List<String>> keys,
-        Terms terms,
-        long waitMillis,
-        PendingAcquire pending) {
-      sent.add("acquire " + keys);
+        List<Wanted> wanted, Terms terms, long waitMillis, PendingAcquire pending) {
       List<Part> parts = new ArrayList<>();
-      keys.forEach((p, some) -> parts.add(new Part(session(p), session(p).open(pending), some)));
+      StringBuilder text = new StringBuilder("acquire");
+      for (Wanted part : wanted) {
+        PartitionSession session = session(part.partition());
+        parts.add(new Part(session, session.open(pending), part.keys()));
+        text.append(" ").append(part.partition()).append(part.keys());
+      }
+      sent.add(text.toString());
       asked = parts;
       return parts;
     }

@@ -1,0 +1,300 @@
+package dev.lockstep.lock;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
+
+import dev.lockstep.lock.LeaderElection.Term;
+import dev.lockstep.lock.LockHistory.Holding;
+import dev.lockstep.testkit.postgres.PostgresServer;
+import java.nio.file.Path;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.regex.Pattern;
+import javax.sql.DataSource;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What is built on locks, against a real broker. */
+class LockRecipesIT {
+
+  private static final Duration WAIT = Duration.ofSeconds(20);
+
+  @TempDir static Path directory;
+  private static LockWorld world;
+  private static LockClient client;
+
+  @BeforeAll
+  static void start() {
+    world = new LockWorld(directory);
+    client = world.client();
+  }
+
+  @AfterAll
+  static void stop() {
+    client.close();
+    world.close();
+  }
+
+  /** Notes its terms; fails when two lead at once. */
+  private static final class Member implements LeaderElection.Candidate {
+    private final AtomicInteger leading;
+    private final Queue<Long> terms;
+
+    Member(AtomicInteger leading, Queue<Long> terms) {
+      this.leading = leading;
+      this.terms = terms;
+    }
+
+    @Override
+    public void elected(Term term) {
+      if (leading.incrementAndGet() != 1) {
+        terms.add(-1L);
+      }
+      terms.add(term.token());
+    }
+
+    @Override
+    public void lost(Term term) {
+      leading.decrementAndGet();
+    }
+  }
+
+  @Test
+  void oneLeadsAndTermsRise() {
+    AtomicInteger leading = new AtomicInteger();
+    Queue<Long> terms = new ConcurrentLinkedQueue<>();
+    List<LockClient> clients = new ArrayList<>();
+    List<LeaderElection> elections = new ArrayList<>();
+    for (int i = 0; i < 3; i++) {
+      LockClient own = world.client();
+      clients.add(own);
+      elections.add(LeaderElection.join(own, "leader", "member-" + i, new Member(leading, terms)));
+    }
+    await().atMost(WAIT).until(() -> terms.size() == 1);
+
+    for (int round = 2; round <= 4; round++) {
+      int expected = round;
+      LeaderElection leader =
+          elections.stream().filter(e -> e.leads().isPresent()).findFirst().orElseThrow();
+      leader.resign();
+      await().atMost(WAIT).until(() -> terms.size() == expected);
+    }
+    elections.forEach(LeaderElection::close);
+    clients.forEach(LockClient::close);
+
+    assertThat(List.copyOf(terms)).doesNotContain(-1L).isSorted().doesNotHaveDuplicates();
+    assertThat(leading).hasValue(0);
+  }
+
+  @Test
+  void leaderWhoseClientEndsIsReplaced() {
+    AtomicInteger leading = new AtomicInteger();
+    Queue<Long> terms = new ConcurrentLinkedQueue<>();
+    LockClient first = world.client();
+    LeaderElection one = LeaderElection.join(first, "replaced", "one", new Member(leading, terms));
+    await().atMost(WAIT).until(() -> one.leads().isPresent());
+    try (LockClient second = world.client();
+        LeaderElection two =
+            LeaderElection.join(second, "replaced", "two", new Member(leading, terms))) {
+      first.close();
+
+      await().atMost(WAIT).until(() -> two.leads().isPresent());
+      assertThat(one.leads()).isEmpty();
+    }
+    one.close();
+    assertThat(terms).doesNotContain(-1L).hasSize(2);
+  }
+
+  @Test
+  void jobRunsOnceWhoeverIsDue() throws Exception {
+    JobLock job = JobLock.of(client, "job", Duration.ofMinutes(1), Duration.ofSeconds(2));
+    try (LockClient other = world.client()) {
+      JobLock same = JobLock.of(other, "job", Duration.ofMinutes(1), Duration.ofSeconds(2));
+
+      assertThat(job.run(() -> "done")).hasValue("done");
+      assertThat(same.run(() -> "again")).as("kept for at least 2 s").isEmpty();
+      await()
+          .atMost(WAIT)
+          .untilAsserted(() -> assertThat(same.run(() -> "later")).hasValue("later"));
+    }
+  }
+
+  @Test
+  void jobThatHangsDoesNotStopTheNext() throws Exception {
+    CountDownLatch begun = new CountDownLatch(1);
+    CountDownLatch hangs = new CountDownLatch(1);
+    JobLock job = JobLock.of(client, "hang", Duration.ofSeconds(1), Duration.ZERO);
+    Thread first =
+        new Thread(
+            () -> {
+              try {
+                job.run(
+                    () -> {
+                      begun.countDown();
+                      return hangs.await(1, TimeUnit.MINUTES);
+                    });
+              } catch (Exception e) {
+                throw new IllegalStateException(e);
+              }
+            });
+    first.start();
+    assertThat(begun.await(20, TimeUnit.SECONDS)).isTrue();
+
+    await().atMost(WAIT).untilAsserted(() -> assertThat(job.run(() -> "next")).isPresent());
+    hangs.countDown();
+    first.join(10_000);
+  }
+
+  @Test
+  void jobNeedsTimesThatFit() {
+    assertThatThrownBy(
+            () -> JobLock.of(client, "job", Duration.ofSeconds(1), Duration.ofSeconds(2)))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("not below at least PT2S");
+  }
+
+  @Test
+  void historyTellsWhoHeldItWhen() throws Exception {
+    Lease first = client.lock("history").onBehalfOf("alice").acquire(WAIT);
+    first.release().get(10, TimeUnit.SECONDS);
+    Lease second = client.lock("history").onBehalfOf("bob").acquire(WAIT);
+    List<Holding> all = LockHistory.holdings(world.config(), "history");
+    second.close();
+
+    assertThat(all).extracting(Holding::onBehalfOf).containsExactly("alice", "bob");
+    assertThat(all).extracting(Holding::token).containsExactly(first.token(), second.token());
+    Instant aliceBegan = all.get(0).from();
+    assertThat(LockHistory.holdersAt(world.config(), "history", aliceBegan))
+        .extracting(Holding::onBehalfOf)
+        .contains("alice");
+    assertThat(LockHistory.holdersAt(world.config(), "history", aliceBegan.minusMillis(1)))
+        .isEmpty();
+    assertThat(LockHistory.holdersAt(world.config(), "history", all.get(1).from()))
+        .extracting(Holding::onBehalfOf)
+        .contains("bob");
+  }
+
+  @Test
+  void consumerBeginsWhereItIsTold() throws Exception {
+    client.lock("begin").onBehalfOf("early").acquire(WAIT).release().get(10, TimeUnit.SECONDS);
+    Instant between = LockHistory.holdings(world.config(), "begin").get(0).to().plusMillis(1);
+    Queue<String> all = new ConcurrentLinkedQueue<>();
+    Queue<String> late = new ConcurrentLinkedQueue<>();
+    Queue<String> fresh = new ConcurrentLinkedQueue<>();
+    try (LockEvents fromNow = events("from-now", LockEvents.From.now(), fresh);
+        LockEvents fromTime = events("from-time", LockEvents.From.at(between), late);
+        LockEvents fromBeginning = events("from-beginning", LockEvents.From.beginning(), all)) {
+      // whoever begins now has a position when its group has one
+      await()
+          .atMost(WAIT)
+          .untilAsserted(
+              () -> {
+                Optional<Lease> lease = client.lock("begin").onBehalfOf("late").tryAcquire();
+                lease.ifPresent(Lease::close);
+                assertThat(fresh).isNotEmpty();
+              });
+      await().atMost(WAIT).until(() -> all.contains("late") && late.contains("late"));
+      assertThat(all).contains("early");
+      assertThat(late).doesNotContain("early");
+      assertThat(fresh).doesNotContain("early");
+      assertThat(List.of(fromNow, fromTime, fromBeginning))
+          .allSatisfy(events -> assertThat(events.fault()).isEmpty());
+    }
+  }
+
+  /** The handler fails in the middle; what it did for each event is there once. */
+  @Test
+  void eventsAreHandledOnceInTheHandlersTransaction() throws Exception {
+    try (PostgresServer postgres = PostgresServer.start(directory.resolve("pg-events"))) {
+      postgres.createDatabase("watch");
+      DataSource dataSource = postgres.dataSource("watch");
+      LockEvents.migrate(dataSource);
+      LockEvents.migrate(dataSource);
+      execute(dataSource, "CREATE TABLE seen (id text NOT NULL)");
+      for (int i = 0; i < 6; i++) {
+        client.lock("once").acquire(WAIT).release().get(10, TimeUnit.SECONDS);
+      }
+      AtomicInteger handled = new AtomicInteger();
+      try (LockEvents events =
+          once(
+              dataSource,
+              (connection, event) -> {
+                note(connection, event.id());
+                if (handled.incrementAndGet() == 4) {
+                  throw new IllegalStateException("handler is broken");
+                }
+              })) {
+        await().atMost(WAIT).until(() -> events.fault().isPresent());
+        assertThat(events.fault().orElseThrow()).contains("handler is broken");
+      }
+      assertThat(count(dataSource)).isEqualTo("3 3");
+      try (LockEvents events =
+          once(dataSource, (connection, event) -> note(connection, event.id()))) {
+        await().atMost(WAIT).untilAsserted(() -> assertThat(count(dataSource)).isEqualTo("6 6"));
+        assertThat(events.fault()).isEmpty();
+      }
+    }
+  }
+
+  private static LockEvents once(DataSource dataSource, LockEvents.TransactionalHandler handler) {
+    return LockEvents.subscribeInTransactions(
+        world.config(),
+        "once",
+        Pattern.compile("once"),
+        EnumSet.of(LockEvent.Type.GRANTED),
+        LockEvents.From.beginning(),
+        dataSource,
+        handler);
+  }
+
+  private static void note(Connection connection, String id) throws SQLException {
+    try (PreparedStatement insert = connection.prepareStatement("INSERT INTO seen VALUES (?)")) {
+      insert.setString(1, id);
+      insert.executeUpdate();
+    }
+  }
+
+  private static void execute(DataSource dataSource, String sql) throws SQLException {
+    try (Connection connection = dataSource.getConnection();
+        Statement statement = connection.createStatement()) {
+      statement.execute(sql);
+    }
+  }
+
+  private static String count(DataSource dataSource) throws SQLException {
+    try (Connection connection = dataSource.getConnection();
+        Statement statement = connection.createStatement();
+        ResultSet row =
+            statement.executeQuery("SELECT count(*) || ' ' || count(DISTINCT id) FROM seen")) {
+      row.next();
+      return row.getString(1);
+    }
+  }
+
+  private static LockEvents events(String group, LockEvents.From from, Queue<String> names) {
+    return LockEvents.subscribe(
+        world.config(),
+        group,
+        Pattern.compile("begin"),
+        EnumSet.of(LockEvent.Type.GRANTED),
+        from,
+        event -> names.add(event.grant().onBehalfOf()));
+  }
+}
