@@ -53,7 +53,8 @@ class LockGuideIT {
   @Test
   void acquires() throws Exception {
     // tag::acquire[]
-    try (Lease lease = locks.lock("order-42").onBehalfOf("checkout").acquire(Duration.ofSeconds(5))) {
+    try (Lease lease =
+        locks.lock("order-42").onBehalfOf("checkout").acquire(Duration.ofSeconds(5))) {
       work("under token " + lease.token());
       lease.ensureValid(); // throws when the service was not heard from in time: roll back
     } catch (LockTimeoutException e) {
@@ -112,8 +113,7 @@ class LockGuideIT {
                 work("stops");
               }
             });
-    JobLock nightly =
-        JobLock.of(locks, "nightly", Duration.ofHours(1), Duration.ofSeconds(30));
+    JobLock nightly = JobLock.of(locks, "nightly", Duration.ofHours(1), Duration.ofSeconds(30));
     Optional<String> report = nightly.run(() -> "report"); // empty: another process ran it
     // end::recipes[]
     await().atMost(WAIT).until(() -> done.contains("leads"));
@@ -125,8 +125,7 @@ class LockGuideIT {
   @Test
   void readmeShowsWhatRunsHere() throws IOException {
     String readme = Files.readString(Path.of("README.md"));
-    String source =
-        Files.readString(Path.of("src/test/java/dev/lockstep/lock/LockGuideIT.java"));
+    String source = Files.readString(Path.of("src/test/java/dev/lockstep/lock/LockGuideIT.java"));
     for (String tag : List.of("acquire", "guard", "kinds", "recipes")) {
       String begin = "// tag::" + tag + "[]\n";
       String body =

@@ -151,7 +151,9 @@ final class GrantedLease implements Lease {
     return done;
   }
 
-  /** One change after the other, the release last: each names the token that the one before gave. */
+  /**
+   * One change after the other, the release last: each names the token that the one before gave.
+   */
   private <T> CompletableFuture<T> inTurn(Supplier<CompletableFuture<T>> change) {
     CompletableFuture<@Nullable Void> over = new CompletableFuture<>();
     CompletableFuture<@Nullable Void> before;
@@ -207,14 +209,14 @@ final class GrantedLease implements Lease {
     }
     var unused =
         inTurn(this::releaseParts)
-        .whenComplete(
-            (held, error) -> {
-              if (error != null) {
-                done.completeExceptionally(error);
-              } else {
-                done.complete(held);
-              }
-            });
+            .whenComplete(
+                (held, error) -> {
+                  if (error != null) {
+                    done.completeExceptionally(error);
+                  } else {
+                    done.complete(held);
+                  }
+                });
     return done;
   }
 
