@@ -145,7 +145,19 @@ class SagaMachineTest {
     StepCommand book =
         only(
             log.send(
-                new AcquireReply("s1", 1L, AcquireOutcome.GRANTED, 77L, 0, asked.getKeys(), List.of(), "", "", 0L, -1, 0L)),
+                new AcquireReply(
+                    "s1",
+                    1L,
+                    AcquireOutcome.GRANTED,
+                    77L,
+                    0,
+                    asked.getKeys(),
+                    List.of(),
+                    "",
+                    "",
+                    0L,
+                    -1,
+                    0L)),
             StepCommand.class);
     assertThat(book.getFences().get(0).getToken()).isEqualTo(77);
 

@@ -21,7 +21,7 @@ public final class RunDirectory {
 
   private static final String PREFIX = "lockstep-demo-";
   private static final String OWNER = "owner.lock";
-  private static final long NEEDED_MB = 500;
+  private static final long NEEDED_MB = 300;
 
   private final Path path;
   private final FileLock owner;
