@@ -10,6 +10,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.NavigableMap;
 import java.util.TreeMap;
+import java.util.function.Function;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -78,6 +79,17 @@ public final class Replay {
    */
   public long nextOffset() {
     return fold.nextOffset();
+  }
+
+  /**
+   * Reads the machine's state after the last record.
+   *
+   * @param reader given the machine's rows, read only; must not keep them
+   * @param <T> what it returns
+   * @return what the reader returned
+   */
+  public <T> T read(Function<Store, T> reader) {
+    return reader.apply(fold.view());
   }
 
   /**

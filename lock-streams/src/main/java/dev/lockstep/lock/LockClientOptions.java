@@ -11,8 +11,12 @@ import java.time.Duration;
  *     ten ticks of the lock topic. A dead holder is replaced after it
  * @param nesting what happens when a thread that holds locks waits for one that it should have
  *     taken before them
+ * @param follower fold the lock partitions that it uses in this process, and learn of grants from
+ *     the log itself: two hops instead of four. It costs memory for all locks of these partitions,
+ *     and needs the right to read the lock commands and the service's changelog
  */
-public record LockClientOptions(LockstepConfig config, Duration ttl, Nesting nesting) {
+public record LockClientOptions(
+    LockstepConfig config, Duration ttl, Nesting nesting, boolean follower) {
 
   /**
    * What happens when a thread that holds locks waits for a key that sorts before one of them. Two
@@ -43,7 +47,7 @@ public record LockClientOptions(LockstepConfig config, Duration ttl, Nesting nes
    * @return options
    */
   public static LockClientOptions of(LockstepConfig config) {
-    return new LockClientOptions(config, Duration.ofSeconds(10), Nesting.WARNED);
+    return new LockClientOptions(config, Duration.ofSeconds(10), Nesting.WARNED, false);
   }
 
   /**
@@ -53,7 +57,7 @@ public record LockClientOptions(LockstepConfig config, Duration ttl, Nesting nes
    * @return changed copy
    */
   public LockClientOptions withTtl(Duration value) {
-    return new LockClientOptions(config, value, nesting);
+    return new LockClientOptions(config, value, nesting, follower);
   }
 
   /**
@@ -63,6 +67,15 @@ public record LockClientOptions(LockstepConfig config, Duration ttl, Nesting nes
    * @return changed copy
    */
   public LockClientOptions withNesting(Nesting value) {
-    return new LockClientOptions(config, ttl, value);
+    return new LockClientOptions(config, ttl, value, follower);
+  }
+
+  /**
+   * Returns a copy that learns of grants from the log itself.
+   *
+   * @return changed copy
+   */
+  public LockClientOptions withFollower() {
+    return new LockClientOptions(config, ttl, nesting, true);
   }
 }

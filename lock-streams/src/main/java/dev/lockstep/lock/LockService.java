@@ -3,6 +3,7 @@ package dev.lockstep.lock;
 import dev.lockstep.kernel.Host;
 import dev.lockstep.kernel.HostHealth;
 import dev.lockstep.kernel.HostOptions;
+import dev.lockstep.kernel.Twin;
 
 /**
  * Decides locks: one instance is enough, several share the partitions and take over from each
@@ -29,6 +30,19 @@ public final class LockService implements AutoCloseable {
    */
   public static LockService start(HostOptions options) {
     return new LockService(Host.start(LockTopics.machine(options.config()), options));
+  }
+
+  /**
+   * Starts a twin of the lock services: it announces grants from the same log, so that a service
+   * that is killed delays nobody. It decides nothing on its own and keeps nothing; at least one
+   * service must run beside it.
+   *
+   * @param options how to run here; the state directory is not used
+   * @return a running twin
+   * @throws dev.lockstep.kernel.StartRefusedException when this release does not fit the topics
+   */
+  public static Twin startTwin(HostOptions options) {
+    return Twin.start(LockTopics.machine(options.config()), options);
   }
 
   /**

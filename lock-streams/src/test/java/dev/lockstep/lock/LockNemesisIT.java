@@ -30,8 +30,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * Two lock services and a broker are killed and paused while clients lock all kinds of things. The
- * checker then goes through the whole log, and through what the clients believed.
+ * Two lock services, their twin and a broker are killed and paused while clients lock all kinds of
+ * things. The checker then goes through the whole log, and through what the clients believed.
  */
 class LockNemesisIT {
 
@@ -52,6 +52,7 @@ class LockNemesisIT {
     try (LockWorld world = LockWorld.withoutService(directory)) {
       start(world, "left");
       start(world, "right");
+      start(world, "twin");
       Nemesis nemesis =
           Nemesis.start(
               seed,
@@ -84,12 +85,13 @@ class LockNemesisIT {
             LockServiceMain.class.getName(),
             List.of(
                 world.config().bootstrapServers(),
-                directory.resolve("state-" + place).toString())));
+                directory.resolve("state-" + place).toString(),
+                place)));
   }
 
   private List<Fault> faults(LockWorld world) {
     List<Fault> faults = new ArrayList<>();
-    for (String place : List.of("left", "right")) {
+    for (String place : List.of("left", "right", "twin")) {
       faults.add(
           new Fault("kill " + place, () -> services.get(place).kill(), () -> start(world, place)));
       faults.add(
@@ -120,7 +122,8 @@ class LockNemesisIT {
     List<LockClient> clients = new ArrayList<>();
     List<Future<?>> running = new ArrayList<>();
     for (int c = 0; c < CLIENTS; c++) {
-      LockClient client = world.client();
+      // one of them learns of grants from the log itself
+      LockClient client = c == 0 ? world.clientWithFollower() : world.client();
       clients.add(client);
       for (int t = 0; t < THREADS; t++) {
         String name = "client-" + c + "-" + t;

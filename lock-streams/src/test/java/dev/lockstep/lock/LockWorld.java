@@ -61,6 +61,12 @@ final class LockWorld implements AutoCloseable {
     return LockClient.connect(LockClientOptions.of(config).withTtl(Duration.ofSeconds(3)));
   }
 
+  /** One that learns of grants from the log itself. */
+  LockClient clientWithFollower() {
+    return LockClient.connect(
+        LockClientOptions.of(config).withTtl(Duration.ofSeconds(3)).withFollower());
+  }
+
   /** Goes through everything that stands in the topics of the lock service. */
   LockChecker.Result check() {
     LockChecker checker = new LockChecker();

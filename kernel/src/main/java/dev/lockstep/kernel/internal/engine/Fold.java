@@ -10,6 +10,7 @@ import dev.lockstep.kernel.LogTime;
 import dev.lockstep.kernel.Machine;
 import dev.lockstep.kernel.PartitionStoppedException;
 import dev.lockstep.kernel.RejectedInputException;
+import dev.lockstep.kernel.Store;
 import dev.lockstep.schema.kernel.Layout;
 import dev.lockstep.schema.kernel.Rejected;
 import dev.lockstep.schema.kernel.Tick;
@@ -60,6 +61,7 @@ public final class Fold {
   private Digest digest = Digest.EMPTY;
   private @Nullable Layout layout;
   private @Nullable Machine machine;
+  private @Nullable String tickedBy;
 
   private Fold(FoldSpec spec, Rows rows) {
     this.spec = spec;
@@ -122,6 +124,16 @@ public final class Fold {
     return clock == null ? new LogTime(0, 0) : clock.now();
   }
 
+  /** Returns who sent the tick that was folded last; null when the last record was none. */
+  public @Nullable String tickedBy() {
+    return tickedBy;
+  }
+
+  /** Shows the machine's rows; only until the next record. */
+  public Store view() {
+    return new Overlay(rows);
+  }
+
   /** Returns what the machine waits for. */
   public Deadlines deadlines() {
     return machine == null ? Deadlines.NONE : machine.deadlines(new Overlay(rows));
@@ -167,7 +179,8 @@ public final class Fold {
       content = new Inbound.Content.Rejected(fault);
     }
     Layout current = requireNonNull(before);
-    LogTime now = tick(record, current, value instanceof Tick);
+    tickedBy = value instanceof Tick tick ? tick.getSender() : null;
+    LogTime now = tick(record, current, tickedBy != null);
     List<Announcement> announced = decide(record, content, current, now);
     finish(record);
     return announced;

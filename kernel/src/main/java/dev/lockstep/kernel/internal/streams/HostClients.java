@@ -1,23 +1,17 @@
 package dev.lockstep.kernel.internal.streams;
 
 import dev.lockstep.kernel.HostOptions;
-import java.time.Duration;
-import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
-import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
-import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.streams.KafkaClientSupplier;
 
 /** The only place where the clients of a host are made. */
 final class HostClients implements KafkaClientSupplier {
-
-  private static final Duration SETTLE_MARGIN = Duration.ofMillis(500);
 
   private final HostOptions options;
   private final StoppedPartitions stopped;
@@ -60,30 +54,9 @@ final class HostClients implements KafkaClientSupplier {
   }
 
   private ExpressLane lane(Map<String, Object> transactional) {
-    HostOptions.Timeouts timeouts = options.timeouts();
-    Map<String, Object> config = new HashMap<>(options.config().client());
-    config.put("client.id", transactional.get("client.id") + "-express-" + lanes.incrementAndGet());
-    config.put("acks", "all");
-    config.put("enable.idempotence", "true");
-    // five in flight lose order at a failure: 9 of 40 runs had gaps (decision 0002)
-    config.put("max.in.flight.requests.per.connection", "1");
-    config.put("linger.ms", "0");
-    config.put("batch.size", Integer.toString(128 * 1024));
-    config.put("request.timeout.ms", Long.toString(timeouts.request().toMillis()));
-    config.put("delivery.timeout.ms", Long.toString(timeouts.delivery().toMillis()));
-    config.put("max.block.ms", Long.toString(timeouts.delivery().toMillis()));
-    config.put("retry.backoff.ms", "5");
-    options
-        .clientSettings()
-        .forEach(
-            (key, value) -> {
-              if (key.startsWith("express.")) {
-                config.put(key.substring("express.".length()), value);
-              }
-            });
-    return new ExpressLane(
-        new KafkaProducer<>(config, new ByteArraySerializer(), new ByteArraySerializer()),
-        timeouts.delivery().plus(SETTLE_MARGIN),
+    return ExpressLane.open(
+        options,
+        transactional.get("client.id") + "-express-" + lanes.incrementAndGet(),
         backoff::onFailure);
   }
 }

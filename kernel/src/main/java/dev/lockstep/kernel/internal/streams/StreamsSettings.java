@@ -2,6 +2,7 @@ package dev.lockstep.kernel.internal.streams;
 
 import dev.lockstep.kernel.HostOptions;
 import dev.lockstep.kernel.MachineSpec;
+import dev.lockstep.schema.LockstepConfig;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Properties;
@@ -12,9 +13,14 @@ import org.apache.kafka.streams.Topology;
 import org.apache.kafka.streams.state.Stores;
 
 /** Topology and settings of a host; each setting with its reason (decision 0003). */
-final class StreamsSettings {
+public final class StreamsSettings {
 
   private StreamsSettings() {}
+
+  /** Returns the topic that holds a machine's committed state. */
+  public static String changelog(LockstepConfig config, String machine) {
+    return config.named("lockstep-" + machine) + "-" + MachineProcessor.STORE + "-changelog";
+  }
 
   static Topology topology(MachineSpec machine, HostParts parts) {
     Topology topology = new Topology();

@@ -22,7 +22,7 @@ import org.slf4j.LoggerFactory;
  * <p>The local clock chooses when a tick is sent and nothing else; what a tick means is decided in
  * the log. A failed tick is tried again at the next round and never touches a commit.
  */
-final class Ticker implements AutoCloseable {
+public final class Ticker implements AutoCloseable {
 
   private static final Logger LOG = LoggerFactory.getLogger(Ticker.class);
 
@@ -35,7 +35,7 @@ final class Ticker implements AutoCloseable {
   private final Map<TopicPartition, Pending> pending = new ConcurrentHashMap<>();
   private final ScheduledExecutorService timer;
 
-  Ticker(String name, Map<String, Object> client, byte[] tick, Duration period) {
+  public Ticker(String name, Map<String, Object> client, byte[] tick, Duration period) {
     Map<String, Object> config = new HashMap<>(client);
     config.put("client.id", name + "-ticker");
     config.put("acks", "all");
@@ -56,18 +56,18 @@ final class Ticker implements AutoCloseable {
             });
   }
 
-  void start() {
+  public void start() {
     var unused =
         timer.scheduleAtFixedRate(
             this::round, period.toMillis(), period.toMillis(), TimeUnit.MILLISECONDS);
   }
 
   /** Told by a fold after a record. */
-  void publish(TopicPartition partition, LogTime now, Deadlines deadlines) {
+  public void publish(TopicPartition partition, LogTime now, Deadlines deadlines) {
     pending.put(partition, new Pending(now, deadlines, System.nanoTime()));
   }
 
-  void remove(TopicPartition partition) {
+  public void remove(TopicPartition partition) {
     pending.remove(partition);
   }
 

@@ -1,11 +1,13 @@
 package dev.lockstep.lock.internal.client;
 
+import dev.lockstep.kernel.Follower;
 import dev.lockstep.kernel.TopicAdmin;
 import dev.lockstep.lock.Lease;
 import dev.lockstep.lock.LockClientOptions;
 import dev.lockstep.lock.LockDeniedException;
 import dev.lockstep.lock.LockException;
 import dev.lockstep.lock.LockLostException;
+import dev.lockstep.lock.LockTopics;
 import dev.lockstep.lock.internal.client.CommandSender.Outgoing;
 import dev.lockstep.lock.internal.client.PartitionSession.Ticket;
 import dev.lockstep.schema.LockSchemas;
@@ -78,6 +80,10 @@ public final class ClientCore implements Commands, AutoCloseable {
 
   private final CommandSender sender;
   private final ReplyReader reader;
+
+  /** Sees answers one hop earlier than the reader; what both see is heard twice, as repeats are. */
+  private final @Nullable Follower follower;
+
   private volatile boolean closing;
 
   public ClientCore(LockClientOptions options) {
@@ -89,6 +95,13 @@ public final class ClientCore implements Commands, AutoCloseable {
     this.sender = new CommandSender(options, this::in);
     this.reader = new ReplyReader(options, replyTo, this::heard);
     reader.start();
+    this.follower =
+        options.follower()
+            ? Follower.start(
+                LockTopics.machine(options.config()),
+                options.config(),
+                (partition, effect) -> reader.take(effect))
+            : null;
     repeat(timer, Math.max(200, options.ttl().toMillis() / 4), this::beat);
     repeat(watch, LOOK_MS, this::look);
   }
@@ -362,6 +375,9 @@ public final class ClientCore implements Commands, AutoCloseable {
         ended.held().forEach(Granted::changed);
         sender.sendLast(session, ended.owner(), new CloseSession(ended.owner()));
       }
+      if (follower != null) {
+        follower.close();
+      }
       reader.close();
       sender.close();
     } finally {
@@ -513,9 +529,13 @@ public final class ClientCore implements Commands, AutoCloseable {
   private PartitionSession session(int partition) {
     return sessions.computeIfAbsent(
         partition,
-        p ->
-            new PartitionSession(
-                client, p, options.ttl().toMillis(), layout.getTickMillis(), System::nanoTime));
+        p -> {
+          if (follower != null) {
+            follower.follow(p);
+          }
+          return new PartitionSession(
+              client, p, options.ttl().toMillis(), layout.getTickMillis(), System::nanoTime);
+        });
   }
 
   private static Layout layout(LockClientOptions options) {

@@ -108,6 +108,10 @@ final class GrantedLease implements Lease {
   }
 
   synchronized void revokeAsked(Revocation revocation) {
+    if (revocations.contains(revocation)) {
+      // a repeat, or asked again in the same words
+      return;
+    }
     revocations.add(revocation);
     revocationListeners.forEach(listener -> call(listener, revocation));
   }

@@ -1,5 +1,6 @@
 package dev.lockstep.lock.internal.client;
 
+import dev.lockstep.kernel.Announcement;
 import dev.lockstep.lock.LockClientOptions;
 import dev.lockstep.schema.LockSchemas;
 import dev.lockstep.schema.SingleObjectCodec;
@@ -11,7 +12,6 @@ import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
-import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.WakeupException;
@@ -77,7 +77,9 @@ final class ReplyReader implements AutoCloseable {
     try (consumer) {
       while (!closing) {
         try {
-          consumer.poll(Duration.ofMillis(500)).forEach(this::take);
+          consumer
+              .poll(Duration.ofMillis(500))
+              .forEach(record -> take(record.key(), record.value()));
           fault = null;
         } catch (WakeupException e) {
           return;
@@ -90,15 +92,21 @@ final class ReplyReader implements AutoCloseable {
     }
   }
 
-  private void take(ConsumerRecord<byte[], byte[]> record) {
-    if (record.key() == null
-        || !own.getKey().equals(new String(record.key(), StandardCharsets.UTF_8))) {
+  /** Takes an answer that the client's own follower computed. */
+  void take(Announcement effect) {
+    if (effect.partition() == own.getPartition() && effect.topic().equals(own.getTopic())) {
+      take(effect.key(), effect.value());
+    }
+  }
+
+  private void take(byte @Nullable [] key, byte[] value) {
+    if (key == null || !own.getKey().equals(new String(key, StandardCharsets.UTF_8))) {
       return;
     }
     try {
-      heard.accept(codec.decode(record.value()));
+      heard.accept(codec.decode(value));
     } catch (Throwable e) {
-      LOG.warn("Lock reply at {} is skipped", record.offset(), e);
+      LOG.warn("A lock reply is skipped", e);
     }
   }
 }
