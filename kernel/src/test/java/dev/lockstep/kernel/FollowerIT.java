@@ -153,6 +153,32 @@ class FollowerIT {
     }
   }
 
+  /** Nobody else announces meanwhile: what lands behind a lost send would stay before it. */
+  @Test
+  void twinWhoseSendsWereGivenUpBeginsAgainFromCommittedState() {
+    try (TallyLoad load = load(6);
+        ChildJvm twin = world.process("twin", "twin")) {
+      ChildJvm owner = world.process("owner");
+      sendFor(load, Duration.ofSeconds(2));
+      world.awaitEqualToReplay(LONG);
+      owner.kill();
+      for (int round = 0; round < 3; round++) {
+        sendFor(load, Duration.ofMillis(700));
+        cluster.node(1).pause();
+        sendFor(load, Duration.ofSeconds(3));
+        cluster.node(1).resume();
+        sendFor(load, Duration.ofMillis(700));
+      }
+      await()
+          .atMost(LONG)
+          .untilAsserted(
+              () -> assertThat(twin.output()).content().contains("begins again from committed"));
+      owner = world.process("owner");
+      world.awaitEqualToReplay(LONG);
+      owner.close();
+    }
+  }
+
   @Test
   void twinsThatAreKilledAndPausedInventAndLoseNothing() {
     long seed = 20261121L;
