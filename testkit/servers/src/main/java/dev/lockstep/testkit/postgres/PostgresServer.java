@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.util.Map;
 import java.util.regex.Pattern;
 import javax.sql.DataSource;
 
@@ -33,16 +34,29 @@ public final class PostgresServer implements AutoCloseable {
    *     system
    */
   public static PostgresServer start(Path directory) {
+    return start(directory, Map.of());
+  }
+
+  /**
+   * Starts a server on a free port with further settings.
+   *
+   * @param directory where data goes; its owner removes it
+   * @param settings of postgresql.conf; they win
+   * @return the running server
+   * @throws UncheckedIOException when it cannot be started
+   */
+  public static PostgresServer start(Path directory, Map<String, String> settings) {
     try {
-      return new PostgresServer(
+      EmbeddedPostgres.Builder builder =
           EmbeddedPostgres.builder()
               .setDataDirectory(directory.toFile())
               .setCleanDataDirectory(false)
               .setOverrideWorkingDirectory(directory.resolveSibling("pg-binaries").toFile())
               .setServerConfig("max_connections", "200")
               .setServerConfig("max_prepared_transactions", "20")
-              .setServerConfig("shared_buffers", "64MB")
-              .start());
+              .setServerConfig("shared_buffers", "64MB");
+      settings.forEach(builder::setServerConfig);
+      return new PostgresServer(builder.start());
     } catch (IOException e) {
       throw new UncheckedIOException(
           "PostgreSQL could not be started in %s: %s".formatted(directory, e.getMessage()), e);

@@ -1,0 +1,5 @@
+/** Locks in a closed loop. */
+@NullMarked
+package dev.lockstep.benchmark.locks;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,102 @@
+package dev.lockstep.benchmark.locks.system;
+
+import dev.lockstep.benchmark.locks.LockDriver;
+import dev.lockstep.benchmark.locks.LockSystem;
+import dev.lockstep.kernel.TopicAdmin;
+import dev.lockstep.kernel.TopicPlan;
+import dev.lockstep.lock.Lease;
+import dev.lockstep.lock.LockClient;
+import dev.lockstep.lock.LockClientOptions;
+import dev.lockstep.lock.LockTopics;
+import dev.lockstep.schema.LockstepConfig;
+import dev.lockstep.testkit.kafka.BrokerProfile;
+import dev.lockstep.testkit.kafka.KafkaCluster;
+import dev.lockstep.testkit.process.ChildJvm;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import org.apache.kafka.common.utils.AppInfoParser;
+
+/** Lockstep: a broker and a lock service, each a process of its own. */
+public final class LockstepLocks implements LockSystem {
+
+  private static final int PARTITIONS = 4;
+  private static final Duration PATIENCE = Duration.ofSeconds(60);
+
+  private final KafkaCluster cluster;
+  private final LockstepConfig config;
+  private final ChildJvm service;
+
+  /**
+   * Starts broker and service.
+   *
+   * @param directory for their files
+   */
+  public LockstepLocks(Path directory) {
+    cluster = KafkaCluster.start(directory.resolve("kafka"), 1, BrokerProfile.TUNED);
+    config = LockstepConfig.of(cluster.bootstrapServers());
+    try (TopicAdmin topics = new TopicAdmin(config)) {
+      topics.create(
+          new TopicPlan(List.of(LockTopics.plan(config, PARTITIONS, List.of())), List.of()));
+    }
+    service =
+        ChildJvm.start(
+            "locks",
+            directory.resolve("locks.log"),
+            List.of("-Xmx512m"),
+            LockServiceMain.class.getName(),
+            List.of(cluster.bootstrapServers(), directory.resolve("state").toString()));
+  }
+
+  @Override
+  public String name() {
+    return "lockstep";
+  }
+
+  @Override
+  public String version() {
+    return "Kafka %s, one broker, %d partitions, acks=all; no fsync per record"
+        .formatted(AppInfoParser.getVersion(), PARTITIONS);
+  }
+
+  @Override
+  public List<String> variants() {
+    return List.of("async", "blocking", "follower", "follower-blocking");
+  }
+
+  @Override
+  public LockDriver connect(String variant, int clients) {
+    LockClientOptions options =
+        LockClientOptions.of(config).withNesting(LockClientOptions.Nesting.ALLOWED);
+    boolean async = !variant.endsWith("blocking");
+    LockClient client =
+        LockClient.connect(variant.startsWith("follower") ? options.withFollower() : options);
+    return new LockDriver() {
+      @Override
+      public boolean isAsync() {
+        return async;
+      }
+
+      @Override
+      public CompletableFuture<Held> acquire(int number, String key) throws Exception {
+        if (async) {
+          return client.lock(key).acquireAsync(PATIENCE).thenApply(lease -> lease::release);
+        }
+        Lease lease = client.lock(key).acquire(PATIENCE);
+        return CompletableFuture.completedFuture(lease::release);
+      }
+
+      @Override
+      public void close() {
+        client.close();
+      }
+    };
+  }
+
+  @Override
+  public void close() {
+    service.close();
+    cluster.close();
+  }
+}

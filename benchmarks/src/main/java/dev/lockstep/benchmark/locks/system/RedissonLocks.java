@@ -1,0 +1,99 @@
+package dev.lockstep.benchmark.locks.system;
+
+import dev.lockstep.benchmark.locks.LockDriver;
+import dev.lockstep.benchmark.locks.LockSystem;
+import dev.lockstep.benchmark.server.ServerProcess;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import org.redisson.Redisson;
+import org.redisson.api.RLock;
+import org.redisson.api.RedissonClient;
+import org.redisson.config.Config;
+
+/** Redisson's RLock, its plain and fastest one, with its watchdog, on one Redis. */
+public final class RedissonLocks implements LockSystem {
+
+  private final boolean fsync;
+  private final int port;
+  private final ServerProcess server;
+
+  /**
+   * Starts Redis.
+   *
+   * @param directory for its files
+   * @param fsync append-only file, written through at every command; else memory only
+   * @throws IOException when it does not start
+   */
+  public RedissonLocks(Path directory, boolean fsync) throws IOException {
+    this.fsync = fsync;
+    this.port = ServerProcess.freePort();
+    List<String> command = new ArrayList<>();
+    command.add(ServerProcess.installed("redis-server").orElseThrow().toString());
+    command.addAll(List.of("--port", Integer.toString(port), "--bind", "127.0.0.1"));
+    command.addAll(List.of("--save", "", "--appendonly", fsync ? "yes" : "no"));
+    command.addAll(List.of("--appendfsync", "always"));
+    this.server = ServerProcess.start("Redis", command, port, directory);
+  }
+
+  @Override
+  public String name() {
+    return fsync ? "redisson-fsync" : "redisson";
+  }
+
+  @Override
+  public String version() {
+    return "Redisson %s, %s; %s"
+        .formatted(
+            Redisson.class.getPackage().getImplementationVersion(),
+            ServerProcess.firstLine("redis-server", "--version"),
+            fsync ? "fsync at every command" : "memory only");
+  }
+
+  @Override
+  public List<String> variants() {
+    return List.of("async", "blocking");
+  }
+
+  @Override
+  public LockDriver connect(String variant, int clients) {
+    Config config = new Config();
+    config.useSingleServer().setAddress("redis://127.0.0.1:" + port);
+    RedissonClient client = Redisson.create(config);
+    return new LockDriver() {
+      @Override
+      public boolean isAsync() {
+        return variant.equals("async");
+      }
+
+      @Override
+      public CompletableFuture<Held> acquire(int number, String key) {
+        RLock lock = client.getLock(key);
+        if (isAsync()) {
+          long owner = number + 1_000_000L;
+          return lock.lockAsync(owner)
+              .toCompletableFuture()
+              .thenApply(nothing -> () -> lock.unlockAsync(owner).toCompletableFuture());
+        }
+        lock.lock();
+        return CompletableFuture.completedFuture(
+            () -> {
+              lock.unlock();
+              return CompletableFuture.completedFuture(null);
+            });
+      }
+
+      @Override
+      public void close() {
+        client.shutdown();
+      }
+    };
+  }
+
+  @Override
+  public void close() {
+    server.close();
+  }
+}

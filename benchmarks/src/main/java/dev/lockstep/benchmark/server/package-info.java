@@ -1,0 +1,5 @@
+/** Servers of others, started from installed packages. */
+@NullMarked
+package dev.lockstep.benchmark.server;
+
+import org.jspecify.annotations.NullMarked;
