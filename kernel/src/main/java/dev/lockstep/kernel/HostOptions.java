@@ -12,7 +12,8 @@ import java.util.Map;
  *
  * @param config how to reach Kafka
  * @param stateDirectory where local state is kept; keep it across restarts of the same place
- * @param threads stream threads, at least 1; one transaction each
+ * @param threads stream threads, at least 1; each commits a transaction of its own, so more of them
+ *     pay only where there are more cores than two
  * @param commitInterval how often state is committed; effects never wait for it
  * @param timeouts how long to wait for what
  * @param cacheBytes memory for state that was not yet written
@@ -89,13 +90,13 @@ public record HostOptions(
    *
    * @param config how to reach Kafka
    * @param stateDirectory where local state is kept
-   * @return two threads, a commit every 100 ms
+   * @return one thread, a commit every 100 ms
    */
   public static HostOptions stock(LockstepConfig config, Path stateDirectory) {
     return new HostOptions(
         config,
         stateDirectory,
-        2,
+        1,
         Duration.ofMillis(100),
         Timeouts.STOCK,
         32L << 20,
@@ -108,7 +109,7 @@ public record HostOptions(
    *
    * @param config how to reach Kafka
    * @param stateDirectory where local state is kept
-   * @return two threads, a commit every 100 ms
+   * @return one thread, a commit every 100 ms
    */
   public static HostOptions tuned(LockstepConfig config, Path stateDirectory) {
     return stock(config, stateDirectory).withTimeouts(Timeouts.TUNED);

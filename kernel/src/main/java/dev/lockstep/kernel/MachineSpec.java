@@ -12,13 +12,16 @@ import java.util.function.Supplier;
  * @param catalog types of records, effects and state
  * @param logicVersions versions of its decisions that this program has
  * @param factory makes a machine for one partition and one of these versions
+ * @param inMemory first characters (ASCII) of the keys of rows that a host keeps in memory as well
+ *     as in its store: those that the machine scans while rows come and go there
  */
 public record MachineSpec(
     String name,
     String inputTopic,
     SchemaCatalog catalog,
     Set<Integer> logicVersions,
-    Factory factory) {
+    Factory factory,
+    String inMemory) {
 
   /** Makes machines. */
   @FunctionalInterface
@@ -44,7 +47,17 @@ public record MachineSpec(
    */
   public static MachineSpec of(
       String name, String inputTopic, SchemaCatalog catalog, Supplier<Machine> machine) {
-    return new MachineSpec(name, inputTopic, catalog, Set.of(1), version -> machine.get());
+    return new MachineSpec(name, inputTopic, catalog, Set.of(1), version -> machine.get(), "");
+  }
+
+  /**
+   * Returns a copy that names the rows to keep in memory. It changes no decision.
+   *
+   * @param kinds first characters of their keys, ASCII
+   * @return changed copy
+   */
+  public MachineSpec keepingInMemory(String kinds) {
+    return new MachineSpec(name, inputTopic, catalog, logicVersions, factory, kinds);
   }
 
   /**

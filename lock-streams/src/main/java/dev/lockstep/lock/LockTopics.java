@@ -41,6 +41,7 @@ public final class LockTopics {
    */
   public static MachineSpec machine(LockstepConfig config) {
     return MachineSpec.of(
-        "lock", config.named(LockSchemas.COMMANDS), LockMachine.CATALOG, LockMachine::new);
+            "lock", config.named(LockSchemas.COMMANDS), LockMachine.CATALOG, LockMachine::new)
+        .keepingInMemory(LockMachine.ROWS);
   }
 }

@@ -69,10 +69,11 @@ public final class SagaTopics {
   public static MachineSpec machine(LockstepConfig config, Collection<Saga<?>> sagas) {
     Definitions definitions = new Definitions(sagas);
     return MachineSpec.of(
-        "saga",
-        config.named(SagaSchemas.LOG),
-        SagaMachine.CATALOG,
-        () -> new SagaMachine(definitions));
+            "saga",
+            config.named(SagaSchemas.LOG),
+            SagaMachine.CATALOG,
+            () -> new SagaMachine(definitions))
+        .keepingInMemory(SagaMachine.SCANNED);
   }
 
   /**

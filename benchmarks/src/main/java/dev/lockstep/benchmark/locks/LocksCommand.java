@@ -68,6 +68,21 @@ public final class LocksCommand implements Callable<Integer> {
   private int rounds;
 
   @Option(
+      names = "--warm-up",
+      paramLabel = "S",
+      defaultValue = "15",
+      description =
+          "Seconds for which each variant works unmeasured at first, for JIT compilers. Default: 15.")
+  private int warmUp;
+
+  @Option(
+      names = "--variants",
+      split = ",",
+      paramLabel = "NAME",
+      description = "Only these, such as async. Default: all that a system has.")
+  private List<String> variants = List.of();
+
+  @Option(
       names = "--peers",
       split = ",",
       paramLabel = "NAME",
@@ -101,7 +116,8 @@ public final class LocksCommand implements Callable<Integer> {
       List<Workload> workloads =
           clients == 0 ? STANDARD : List.of(new Workload(clients, Math.max(1, keys)));
       LocksRun run =
-          new LocksRun(systems, Duration.ofSeconds(seconds), rounds, System.out::println);
+          new LocksRun(systems, variants, Duration.ofSeconds(seconds), rounds, System.out::println);
+      run.warmUp(Duration.ofSeconds(warmUp));
       LocksRun.Result result = run.run(workloads);
       Report written = new Report(Machine.describe(), versions, result.lines());
       Files.createDirectories(report);
@@ -129,6 +145,9 @@ public final class LocksCommand implements Callable<Integer> {
     }
     if (seconds < 1) {
       faults.add("--seconds must be at least 1");
+    }
+    if (warmUp < 0) {
+      faults.add("--warm-up must not be negative");
     }
     if (rounds < 1) {
       faults.add("--rounds must be at least 1");

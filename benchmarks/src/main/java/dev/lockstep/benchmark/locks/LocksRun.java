@@ -20,25 +20,59 @@ final class LocksRun {
    */
   record Result(List<Measured> lines, List<String> violations) {}
 
+  private static final Workload WARM_UP = new Workload(64, 1_000);
+
   private final List<LockSystem> systems;
+  private final List<String> variants;
   private final Duration slice;
   private final int rounds;
   private final Consumer<String> progress;
   private final Map<Subject, List<Double>> values = new LinkedHashMap<>();
   private final List<String> violations = new ArrayList<>();
 
-  LocksRun(List<LockSystem> systems, Duration slice, int rounds, Consumer<String> progress) {
+  LocksRun(
+      List<LockSystem> systems,
+      List<String> variants,
+      Duration slice,
+      int rounds,
+      Consumer<String> progress) {
     this.systems = systems;
+    this.variants = variants;
     this.slice = slice;
     this.rounds = rounds;
     this.progress = progress;
+  }
+
+  /** Lets every variant work for a while, unmeasured: cold JVMs say nothing about anybody. */
+  void warmUp(Duration each) throws InterruptedException {
+    if (each.isZero()) {
+      return;
+    }
+    for (LockSystem system : systems) {
+      for (String variant : variants(system)) {
+        progress.accept("warming up " + system.name() + " " + variant);
+        try (LockDriver driver = system.connect(variant, WARM_UP.clients())) {
+          var unused = new ClosedLoop(WARM_UP, driver, "warm-").run(Duration.ZERO, each);
+        } catch (InterruptedException e) {
+          throw e;
+        } catch (Exception e) {
+          violations.add("warming up %s %s: %s".formatted(system.name(), variant, e));
+        }
+      }
+    }
+  }
+
+  private List<String> variants(LockSystem system) {
+    return system.variants().stream()
+        .filter(variant -> variants.isEmpty() || variants.contains(variant))
+        .toList();
   }
 
   Result run(List<Workload> workloads) throws InterruptedException {
     for (Workload workload : workloads) {
       for (int round = 1; round <= rounds; round++) {
         for (LockSystem system : systems) {
-          for (String variant : system.variants()) {
+          for (String variant : variants(system)) {
             measure(workload, round, system, variant);
           }
         }

@@ -65,6 +65,8 @@ public final class SpecificForm implements WireForm {
 
     OwnClasses(ClassLoader loader) {
       super(loader);
+      // the generated classes write and read themselves: the same bytes, no walk over the schema
+      setCustomCoders(true);
     }
 
     @Override

@@ -10,6 +10,7 @@ import dev.lockstep.kernel.PartitionStoppedException;
 import dev.lockstep.kernel.internal.engine.Fold;
 import dev.lockstep.kernel.internal.engine.FoldSpec;
 import dev.lockstep.kernel.internal.engine.LogRecord;
+import dev.lockstep.kernel.internal.engine.MirroredRows;
 import dev.lockstep.kernel.internal.engine.TornStateException;
 import dev.lockstep.schema.LockstepHeaders;
 import java.util.List;
@@ -61,7 +62,7 @@ final class MachineProcessor implements Processor<byte[], byte[], Void, Void> {
             parts.twice(),
             message -> parts.alarms().raise(own.toString(), message));
     try {
-      Fold taken = Fold.over(spec, new StreamsRows(store));
+      Fold taken = Fold.over(spec, new MirroredRows(new StreamsRows(store), machine.inMemory()));
       parts.guard().onAssigned(own, taken.nextOffset());
       fold = taken;
       parts.local().stamp(context.taskId().toString());

@@ -519,6 +519,7 @@ public final class ClientCore implements Commands, AutoCloseable {
   }
 
   private void look() {
+    callbacks.look();
     for (PartitionSession session : sessions.values()) {
       if (session.fellIntoJeopardy()) {
         session.grants().forEach(Granted::changed);

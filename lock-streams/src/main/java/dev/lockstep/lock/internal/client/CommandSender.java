@@ -56,6 +56,8 @@ final class CommandSender implements AutoCloseable {
     Map<String, Object> settings = options.config().client();
     settings.put("acks", "all");
     settings.put("linger.ms", "0");
+    // what comes while a request is under way goes together in the next: fewer and fuller requests
+    settings.put("max.in.flight.requests.per.connection", "1");
     settings.put("delivery.timeout.ms", "10000");
     settings.put("request.timeout.ms", "4000");
     // beats and replies wait behind a send that blocks

@@ -27,6 +27,9 @@ public final class LockMachine implements Machine {
   /** Protocol and state types. */
   public static final SchemaCatalog CATALOG = LockSchemas.CATALOG.and(LockRows.CATALOG);
 
+  /** Kinds of rows that are scanned, or read at every turn. */
+  public static final String ROWS = LockRows.KINDS;
+
   @Override
   public void apply(Turn turn) throws RejectedInputException {
     LockTurn locks = new LockTurn(turn);

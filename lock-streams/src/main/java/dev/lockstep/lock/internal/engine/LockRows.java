@@ -41,6 +41,9 @@ final class LockRows {
           LockSessionState.class,
           LockRevocationState.class);
 
+  /** First characters of all keys. */
+  static final String KINDS = "khqrsxd";
+
   private static final RecordCodec CODEC = new SingleObjectCodec(CATALOG);
 
   /** One request in the queue of a key. */

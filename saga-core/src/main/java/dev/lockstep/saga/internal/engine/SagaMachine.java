@@ -34,6 +34,9 @@ public final class SagaMachine implements Machine {
   public static final SchemaCatalog CATALOG =
       SagaSchemas.CATALOG.and(SagaRows.CATALOG).and(LockSchemas.CATALOG);
 
+  /** Kinds of rows that are scanned: deadlines, and ended sagas to forget. */
+  public static final String SCANNED = "de";
+
   /** One horizon for every memory of what was seen: seven days (design section 6). */
   public static final long HORIZON_MS = 7L * 24 * 3600 * 1000;
 
