@@ -90,14 +90,14 @@ public record HostOptions(
    *
    * @param config how to reach Kafka
    * @param stateDirectory where local state is kept
-   * @return one thread, a commit every 100 ms
+   * @return one thread, a commit every 250 ms
    */
   public static HostOptions stock(LockstepConfig config, Path stateDirectory) {
     return new HostOptions(
         config,
         stateDirectory,
         1,
-        Duration.ofMillis(100),
+        Duration.ofMillis(250),
         Timeouts.STOCK,
         32L << 20,
         false,
@@ -109,7 +109,7 @@ public record HostOptions(
    *
    * @param config how to reach Kafka
    * @param stateDirectory where local state is kept
-   * @return one thread, a commit every 100 ms
+   * @return one thread, a commit every 250 ms
    */
   public static HostOptions tuned(LockstepConfig config, Path stateDirectory) {
     return stock(config, stateDirectory).withTimeouts(Timeouts.TUNED);

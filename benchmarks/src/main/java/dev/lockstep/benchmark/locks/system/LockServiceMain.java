@@ -19,12 +19,7 @@ public final class LockServiceMain {
    */
   public static void main(String[] args) throws InterruptedException {
     LockstepConfig config = LockstepConfig.of(args[0]);
-    HostOptions options =
-        HostOptions.tuned(config, Path.of(args[1]))
-            .withThreads(Integer.parseInt(System.getenv().getOrDefault("XT", "2")))
-            .withCommitInterval(
-                java.time.Duration.ofMillis(
-                    Long.parseLong(System.getenv().getOrDefault("XC", "100"))));
+    HostOptions options = HostOptions.tuned(config, Path.of(args[1]));
     try (LockService service = LockService.start(options)) {
       System.out.println("started " + service.health());
       new CountDownLatch(1).await();
