@@ -1,5 +1,6 @@
 package dev.lockstep.benchmark;
 
+import dev.lockstep.benchmark.locks.FailoverCommand;
 import dev.lockstep.benchmark.locks.LocksCommand;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -9,7 +10,7 @@ import picocli.CommandLine.Command;
     name = "benchmarks/run",
     mixinStandardHelpOptions = true,
     description = "Measures Lockstep beside what people use today: the same work, in one run.",
-    subcommands = LocksCommand.class)
+    subcommands = {LocksCommand.class, FailoverCommand.class})
 public final class BenchmarkMain {
 
   /** Made by picocli. */

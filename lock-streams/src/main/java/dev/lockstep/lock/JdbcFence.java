@@ -1,9 +1,7 @@
 package dev.lockstep.lock;
 
-import java.sql.Array;
+import dev.lockstep.lock.internal.fence.FenceSql;
 import java.sql.Connection;
-import java.sql.PreparedStatement;
-import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.util.List;
@@ -17,32 +15,24 @@ import javax.sql.DataSource;
  *
  * <p>Shape: table {@code lockstep_fence} (lock_key, token), one row per key that was ever guarded.
  * One statement, however many keys; works under concurrency, because the row stays locked until the
- * transaction ends. Thread-safe.
+ * transaction ends. PostgreSQL, MariaDB 10.5 and newer, H2. Thread-safe.
  *
  * <p>Source: Kleppmann, "How to do distributed locking", 2016.
  */
 public final class JdbcFence {
-
-  private static final String REQUIRE =
-      "INSERT INTO lockstep_fence AS f (lock_key, token)"
-          + " SELECT * FROM unnest(?::text[], ?::bigint[])"
-          + " ON CONFLICT (lock_key) DO UPDATE SET token = excluded.token"
-          + " WHERE f.token <= excluded.token RETURNING lock_key";
 
   private JdbcFence() {}
 
   /**
    * Creates the table if it is missing.
    *
-   * @param dataSource PostgreSQL
+   * @param dataSource PostgreSQL, MariaDB or H2
    * @throws LockException when the database refuses
    */
   public static void migrate(DataSource dataSource) {
     try (Connection connection = dataSource.getConnection();
         Statement statement = connection.createStatement()) {
-      statement.execute(
-          "CREATE TABLE IF NOT EXISTS lockstep_fence"
-              + " (lock_key text PRIMARY KEY, token bigint NOT NULL)");
+      statement.execute(FenceSql.of(connection).create());
     } catch (SQLException e) {
       throw new LockException("Table lockstep_fence could not be created", e);
     }
@@ -59,18 +49,7 @@ public final class JdbcFence {
   public static void require(Connection connection, Map<String, Long> tokens) throws SQLException {
     // in one order everywhere: two transactions with the same keys must not wait for each other
     TreeMap<String, Long> sorted = new TreeMap<>(tokens);
-    int accepted = 0;
-    try (PreparedStatement statement = connection.prepareStatement(REQUIRE)) {
-      Array keys = connection.createArrayOf("text", sorted.keySet().toArray());
-      Array values = connection.createArrayOf("bigint", sorted.values().toArray());
-      statement.setArray(1, keys);
-      statement.setArray(2, values);
-      try (ResultSet rows = statement.executeQuery()) {
-        while (rows.next()) {
-          accepted++;
-        }
-      }
-    }
+    int accepted = FenceSql.of(connection).acceptAll(connection, sorted);
     if (accepted != sorted.size()) {
       throw new StaleTokenException(
           "%d of %d keys were written under a higher token since, among %s: the lock was lost; roll back"

@@ -16,6 +16,28 @@ import java.util.TreeSet;
  */
 public final class LockClient implements AutoCloseable {
 
+  /**
+   * What became of acquires and leases since the client was connected.
+   *
+   * @param granted acquires that were granted
+   * @param timedOut acquires that were not granted within their wait
+   * @param denied acquires that were denied
+   * @param failed acquires that ended otherwise: cancelled, client closed, no service
+   * @param lost parts of leases that ended without being given back: expired, taken away
+   * @param held parts of leases that are held now; one over several partitions has several
+   * @param waiting acquires that wait now
+   * @param waitedNanos time from calls to grants, all together
+   */
+  public record Stats(
+      long granted,
+      long timedOut,
+      long denied,
+      long failed,
+      long lost,
+      int held,
+      int waiting,
+      long waitedNanos) {}
+
   private final ClientCore core;
 
   private LockClient(ClientCore core) {
@@ -82,6 +104,15 @@ public final class LockClient implements AutoCloseable {
    */
   public boolean isClosed() {
     return core.isClosed();
+  }
+
+  /**
+   * Returns what became of acquires and leases; see {@link LockMetrics}.
+   *
+   * @return counts as of now
+   */
+  public Stats stats() {
+    return core.stats();
   }
 
   /** Gives up everything that it holds and waits for, at once. */

@@ -1,5 +1,7 @@
 package dev.lockstep.lock;
 
+import static java.util.Objects.requireNonNull;
+
 import dev.lockstep.lock.internal.events.GroupProgress;
 import dev.lockstep.lock.internal.events.JdbcProgress;
 import dev.lockstep.lock.internal.events.Progress;
@@ -427,10 +429,13 @@ public final class LockEvents implements AutoCloseable {
     @Override
     public void onPartitionsAssigned(Collection<TopicPartition> partitions) {
       placed = false;
+      Map<TopicPartition, Progress.Place> places = new HashMap<>();
+      partitions.forEach(partition -> places.put(partition, load(partition)));
+      // behind the places: one that begins now may stand behind an end that was asked before it
       Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
       for (TopicPartition partition : partitions) {
         marks.remove(partition);
-        Progress.Place place = load(partition);
+        Progress.Place place = requireNonNull(places.get(partition));
         if (place.next() > ends.getOrDefault(partition, 0L)) {
           throw new Stop(
               "%s ends at %d, before the place %d of this consumer: the topic was made anew; remove the place, and the consumer begins again"

@@ -48,7 +48,7 @@ class LockNemesisIT {
   @Test
   void invariantsHoldUnderKillsAndPauses() throws Exception {
     long seed = Long.getLong("lockstep.seed", 20261121L);
-    Duration length = Rounds.isSoak() ? Duration.ofMinutes(10) : Duration.ofSeconds(30);
+    Duration length = Rounds.isSoak() ? Duration.ofMinutes(10) : Duration.ofMinutes(2);
     try (LockWorld world = LockWorld.withoutService(directory)) {
       start(world, "left");
       start(world, "right");

@@ -20,9 +20,12 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Queue;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.regex.Pattern;
 import javax.sql.DataSource;
@@ -217,6 +220,51 @@ class LockRecipesIT {
       assertThat(List.of(fromNow, fromTime, fromBeginning))
           .allSatisfy(events -> assertThat(events.fault()).isEmpty());
     }
+  }
+
+  /** The topic grows between the moment that a consumer begins at and the look at its end. */
+  @Test
+  void consumersThatBeginNowUnderLoadAreNotTakenForBehindTheEnd() throws Exception {
+    AtomicBoolean working = new AtomicBoolean(true);
+    List<CompletableFuture<Void>> load = new ArrayList<>();
+    for (int i = 0; i < 8; i++) {
+      load.add(keepLocking("load-" + i, working));
+    }
+    List<LockEvents> consumers = new ArrayList<>();
+    Queue<String> seen = new ConcurrentLinkedQueue<>();
+    try {
+      for (int i = 0; i < 8; i++) {
+        String group = "under-load-" + i;
+        consumers.add(
+            LockEvents.subscribe(
+                world.config(),
+                group,
+                Pattern.compile("load-.*"),
+                EnumSet.of(LockEvent.Type.GRANTED),
+                LockEvents.From.now(),
+                event -> seen.add(group)));
+      }
+      await().atMost(WAIT).until(() -> Set.copyOf(seen).size() == consumers.size());
+      assertThat(consumers).allSatisfy(events -> assertThat(events.fault()).isEmpty());
+    } finally {
+      working.set(false);
+      consumers.forEach(LockEvents::close);
+      for (CompletableFuture<Void> each : load) {
+        each.get(20, TimeUnit.SECONDS);
+      }
+    }
+  }
+
+  private static CompletableFuture<Void> keepLocking(String key, AtomicBoolean working) {
+    return client
+        .lock(key)
+        .acquireAsync(WAIT)
+        .thenCompose(Lease::release)
+        .thenCompose(
+            released ->
+                working.get()
+                    ? keepLocking(key, working)
+                    : CompletableFuture.completedFuture(null));
   }
 
   /** The handler fails in the middle; what it did for each event is there once. */

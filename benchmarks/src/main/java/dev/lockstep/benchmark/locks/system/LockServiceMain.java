@@ -6,7 +6,10 @@ import dev.lockstep.schema.LockstepConfig;
 import java.nio.file.Path;
 import java.util.concurrent.CountDownLatch;
 
-/** A process of its own that decides locks: {@code bootstrap stateDirectory}. */
+/**
+ * A process of its own that decides locks: {@code bootstrap stateDirectory tuned|stock}, and {@code
+ * twin} for one that only announces.
+ */
 public final class LockServiceMain {
 
   private LockServiceMain() {}
@@ -14,14 +17,20 @@ public final class LockServiceMain {
   /**
    * Runs until it is killed.
    *
-   * @param args bootstrap servers, state directory
-   * @throws InterruptedException when it is to end
+   * @param args bootstrap servers, state directory, profile, {@code twin} or nothing
+   * @throws Exception when it cannot start
    */
-  public static void main(String[] args) throws InterruptedException {
+  public static void main(String[] args) throws Exception {
     LockstepConfig config = LockstepConfig.of(args[0]);
-    HostOptions options = HostOptions.tuned(config, Path.of(args[1]));
-    try (LockService service = LockService.start(options)) {
-      System.out.println("started " + service.health());
+    Path state = Path.of(args[1]);
+    HostOptions options =
+        args[2].equals("stock")
+            ? HostOptions.stock(config, state)
+            : HostOptions.tuned(config, state);
+    boolean twin = args.length > 3 && args[3].equals("twin");
+    try (AutoCloseable running =
+        twin ? LockService.startTwin(options) : LockService.start(options)) {
+      System.out.println("started " + running.getClass().getSimpleName());
       new CountDownLatch(1).await();
     }
   }

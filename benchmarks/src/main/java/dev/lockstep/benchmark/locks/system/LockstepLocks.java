@@ -1,5 +1,7 @@
 package dev.lockstep.benchmark.locks.system;
 
+import static java.util.Objects.requireNonNull;
+
 import dev.lockstep.benchmark.locks.LockDriver;
 import dev.lockstep.benchmark.locks.LockSystem;
 import dev.lockstep.kernel.TopicAdmin;
@@ -14,7 +16,9 @@ import dev.lockstep.testkit.kafka.KafkaCluster;
 import dev.lockstep.testkit.process.ChildJvm;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import org.apache.kafka.common.utils.AppInfoParser;
 
@@ -26,27 +30,66 @@ public final class LockstepLocks implements LockSystem {
 
   private final KafkaCluster cluster;
   private final LockstepConfig config;
-  private final ChildJvm service;
+  private final Path directory;
+  private final String profile;
+  private final Map<String, ChildJvm> services = new LinkedHashMap<>();
 
   /**
-   * Starts broker and service.
+   * Starts a tuned broker and one service.
    *
    * @param directory for their files
    */
   public LockstepLocks(Path directory) {
-    cluster = KafkaCluster.start(directory.resolve("kafka"), 1, BrokerProfile.TUNED);
+    this(directory, BrokerProfile.TUNED);
+    start("service");
+  }
+
+  /**
+   * Starts a broker alone.
+   *
+   * @param directory for its files
+   * @param profile of the broker; services follow it
+   */
+  public LockstepLocks(Path directory, BrokerProfile profile) {
+    this.directory = directory;
+    this.profile = profile == BrokerProfile.STOCK ? "stock" : "tuned";
+    cluster = KafkaCluster.start(directory.resolve("kafka"), 1, profile);
     config = LockstepConfig.of(cluster.bootstrapServers());
     try (TopicAdmin topics = new TopicAdmin(config)) {
       topics.create(
           new TopicPlan(List.of(LockTopics.plan(config, PARTITIONS, List.of())), List.of()));
     }
-    service =
+  }
+
+  /**
+   * Starts a service, or a twin if that is its name.
+   *
+   * @param place name; keeps its local state
+   */
+  public void start(String place) {
+    List<String> arguments =
+        List.of(
+            cluster.bootstrapServers(),
+            directory.resolve("state-" + place).toString(),
+            profile,
+            place);
+    services.put(
+        place,
         ChildJvm.start(
-            "locks",
-            directory.resolve("locks.log"),
+            place,
+            directory.resolve(place + ".log"),
             List.of("-Xmx512m"),
             LockServiceMain.class.getName(),
-            List.of(cluster.bootstrapServers(), directory.resolve("state").toString()));
+            arguments));
+  }
+
+  /**
+   * Kills a service with SIGKILL.
+   *
+   * @param place its name
+   */
+  public void kill(String place) {
+    requireNonNull(services.get(place)).kill();
   }
 
   @Override
@@ -96,7 +139,7 @@ public final class LockstepLocks implements LockSystem {
 
   @Override
   public void close() {
-    service.close();
+    services.values().forEach(ChildJvm::close);
     cluster.close();
   }
 }

@@ -3,6 +3,7 @@ package dev.lockstep.lock.internal.client;
 import dev.lockstep.kernel.Follower;
 import dev.lockstep.kernel.TopicAdmin;
 import dev.lockstep.lock.Lease;
+import dev.lockstep.lock.LockClient;
 import dev.lockstep.lock.LockClientOptions;
 import dev.lockstep.lock.LockDeniedException;
 import dev.lockstep.lock.LockException;
@@ -70,6 +71,7 @@ public final class ClientCore implements Commands, AutoCloseable {
   private final ReplyTo replyTo;
   private final Map<Integer, PartitionSession> sessions = new ConcurrentHashMap<>();
   private final Set<Acquisition> acquisitions = ConcurrentHashMap.newKeySet();
+  private final Tally tally = new Tally();
   private final Callbacks callbacks = new Callbacks();
   private final Questions questions = new Questions(callbacks);
   private final NestingCheck nesting;
@@ -148,7 +150,9 @@ public final class ClientCore implements Commands, AutoCloseable {
     parts.forEach((partition, some) -> wanted.add(new Wanted(partition, some)));
     Acquisition acquisition = new Acquisition(this, wanted, terms, wait);
     acquisitions.add(acquisition);
+    long begun = System.nanoTime();
     CompletableFuture<Lease> lease = acquisition.start();
+    var unused = lease.whenComplete((granted, error) -> tally.ended(begun, error));
     if (closing) {
       // close() may have gone through the set before this one was in it
       acquisition.fail(closed());
@@ -357,6 +361,12 @@ public final class ClientCore implements Commands, AutoCloseable {
     return sending != null ? sending : reader.fault();
   }
 
+  /** Returns what became of acquires and leases. */
+  public LockClient.Stats stats() {
+    int held = sessions.values().stream().mapToInt(session -> session.grants().size()).sum();
+    return tally.read(held, acquisitions.size());
+  }
+
   /** Tells whether it was closed. */
   public boolean isClosed() {
     return closing;
@@ -445,11 +455,12 @@ public final class ClientCore implements Commands, AutoCloseable {
     session.grants().forEach(Granted::changed);
   }
 
-  private static void expire(@Nullable PartitionSession session, String owner) {
+  private void expire(@Nullable PartitionSession session, String owner) {
     if (session == null || !session.owner().equals(owner)) {
       return;
     }
     PartitionSession.Ended ended = session.end();
+    tally.lost(ended.held().size());
     ended.held().forEach(Granted::changed);
     ended
         .pending()
@@ -466,6 +477,7 @@ public final class ClientCore implements Commands, AutoCloseable {
     Granted grant = held(forced.getPartition(), forced.getOwner(), forced.getNumber());
     if (grant != null) {
       LOG.warn("Lock on '{}' was taken away by {}", forced.getKey(), forced.getBy());
+      tally.lost(1);
       var unused = release(grant);
       grant.changed();
     }

@@ -63,6 +63,30 @@ final class LockRows {
     return stored == null ? null : Key.of(name, stored);
   }
 
+  /** Returns keys in use in their order. */
+  List<Key> keys(String prefix, int most) {
+    List<Key> keys = new ArrayList<>();
+    for (Store.Row row : store.scan(named('k', prefix), most)) {
+      keys.add(Key.of(name(row), (LockKeyState) CODEC.decode(row.value())));
+    }
+    return keys;
+  }
+
+  /** Returns the names of sessions that have not ended, in their order. */
+  List<String> sessions(String prefix, int most) {
+    List<String> names = new ArrayList<>();
+    for (Store.Row row : store.scan(named('s', prefix), Integer.MAX_VALUE)) {
+      if (names.size() < most && !((LockSessionState) CODEC.decode(row.value())).getEnded()) {
+        names.add(name(row));
+      }
+    }
+    return names;
+  }
+
+  private static String name(Store.Row row) {
+    return new String(row.key(), 1, row.key().length - 1, StandardCharsets.UTF_8);
+  }
+
   /** Writes a key as it is now; nothing is left of an idle one. */
   void put(Key key) {
     if (key.isIdle()) {

@@ -4,11 +4,18 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 
 /** Sends signals that {@link Process} has no method for. */
-final class Signals {
+public final class Signals {
 
   private Signals() {}
 
-  static void send(long pid, String signal) {
+  /**
+   * Sends a signal.
+   *
+   * @param pid process that this JVM started
+   * @param signal name without SIG, such as {@code STOP}
+   * @throws IllegalStateException when it could not be sent
+   */
+  public static void send(long pid, String signal) {
     try {
       int code = new ProcessBuilder("kill", "-" + signal, Long.toString(pid)).start().waitFor();
       if (code != 0) {

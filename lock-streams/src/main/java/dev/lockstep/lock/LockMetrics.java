@@ -1,0 +1,93 @@
+package dev.lockstep.lock;
+
+import io.micrometer.core.instrument.FunctionCounter;
+import io.micrometer.core.instrument.FunctionTimer;
+import io.micrometer.core.instrument.Gauge;
+import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.Tags;
+import io.micrometer.core.instrument.binder.MeterBinder;
+import java.util.concurrent.TimeUnit;
+import java.util.function.ToLongFunction;
+
+/**
+ * Meters of a lock client or a lock service, for Micrometer (an optional dependency: bring {@code
+ * micrometer-core}).
+ *
+ * <p>Client: {@code lockstep.lock.acquires} (counter, tag {@code outcome}: granted, timed_out,
+ * denied, failed), {@code lockstep.lock.wait} (timer of granted acquires), {@code
+ * lockstep.lock.held} and {@code lockstep.lock.waiting} (gauges), {@code lockstep.lock.lost}
+ * (counter of leases that ended without being given back). Service: {@code lockstep.lock.healthy}
+ * (1 or 0), {@code lockstep.lock.partitions.stopped}, {@code lockstep.lock.alarms} (gauges).
+ */
+public final class LockMetrics {
+
+  private static final String PREFIX = "lockstep.lock.";
+
+  private LockMetrics() {}
+
+  /**
+   * Makes the meters of a client.
+   *
+   * @param client what to measure; kept as long as the registry keeps its meters
+   * @param tags added to each meter: key, value, key, value, ...
+   * @return binder for a registry
+   */
+  public static MeterBinder of(LockClient client, String... tags) {
+    return registry -> {
+      outcome(registry, client, tags, "granted", LockClient.Stats::granted);
+      outcome(registry, client, tags, "timed_out", LockClient.Stats::timedOut);
+      outcome(registry, client, tags, "denied", LockClient.Stats::denied);
+      outcome(registry, client, tags, "failed", LockClient.Stats::failed);
+      FunctionTimer.builder(
+              PREFIX + "wait",
+              client,
+              c -> c.stats().granted(),
+              c -> c.stats().waitedNanos(),
+              TimeUnit.NANOSECONDS)
+          .tags(tags)
+          .description("from the call to the grant")
+          .register(registry);
+      FunctionCounter.builder(PREFIX + "lost", client, c -> c.stats().lost())
+          .tags(tags)
+          .description("leases that ended without being given back")
+          .register(registry);
+      Gauge.builder(PREFIX + "held", client, c -> c.stats().held()).tags(tags).register(registry);
+      Gauge.builder(PREFIX + "waiting", client, c -> c.stats().waiting())
+          .tags(tags)
+          .register(registry);
+    };
+  }
+
+  /**
+   * Makes the meters of a service.
+   *
+   * @param service what to measure; kept as long as the registry keeps its meters
+   * @param tags added to each meter: key, value, key, value, ...
+   * @return binder for a registry
+   */
+  public static MeterBinder of(LockService service, String... tags) {
+    return registry -> {
+      Gauge.builder(PREFIX + "healthy", service, s -> s.health().isHealthy() ? 1 : 0)
+          .tags(tags)
+          .register(registry);
+      Gauge.builder(PREFIX + "partitions.stopped", service, s -> s.health().stopped().size())
+          .tags(tags)
+          .register(registry);
+      Gauge.builder(PREFIX + "alarms", service, s -> s.health().alarms().size())
+          .tags(tags)
+          .register(registry);
+    };
+  }
+
+  private static void outcome(
+      MeterRegistry registry,
+      LockClient client,
+      String[] tags,
+      String outcome,
+      ToLongFunction<LockClient.Stats> value) {
+    FunctionCounter.builder(PREFIX + "acquires", client, c -> (double) value.applyAsLong(c.stats()))
+        .tags(Tags.of(tags).and("outcome", outcome))
+        .description("acquires that ended")
+        .register(registry);
+  }
+}
