@@ -2,6 +2,7 @@ package dev.lockstep.kernel;
 
 import static java.util.Objects.requireNonNull;
 
+import dev.lockstep.kernel.internal.streams.StreamsSettings;
 import dev.lockstep.kernel.internal.streams.TopicDump;
 import dev.lockstep.schema.EffectPosition;
 import dev.lockstep.schema.LockstepConfig;
@@ -106,7 +107,7 @@ public final class ReplayAudit {
   }
 
   private String applicationId() {
-    return config.named("lockstep-" + machine.name());
+    return StreamsSettings.applicationId(config, machine);
   }
 
   private static void compareState(

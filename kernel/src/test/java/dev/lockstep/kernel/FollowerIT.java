@@ -132,7 +132,7 @@ class FollowerIT {
     try (TallyLoad load = load(4);
         ChildJvm twin = world.process("twin", "twin")) {
       ChildJvm owner = world.process("owner");
-      sendFor(load, Duration.ofSeconds(2));
+      load.sendFor(Duration.ofSeconds(2));
       world.awaitEqualToReplay(LONG);
       owner.kill();
       int before = effects().size();
@@ -159,15 +159,15 @@ class FollowerIT {
     try (TallyLoad load = load(6);
         ChildJvm twin = world.process("twin", "twin")) {
       ChildJvm owner = world.process("owner");
-      sendFor(load, Duration.ofSeconds(2));
+      load.sendFor(Duration.ofSeconds(2));
       world.awaitEqualToReplay(LONG);
       owner.kill();
       for (int round = 0; round < 3; round++) {
-        sendFor(load, Duration.ofMillis(700));
+        load.sendFor(Duration.ofMillis(700));
         cluster.node(1).pause();
-        sendFor(load, Duration.ofSeconds(3));
+        load.sendFor(Duration.ofSeconds(3));
         cluster.node(1).resume();
-        sendFor(load, Duration.ofMillis(700));
+        load.sendFor(Duration.ofMillis(700));
       }
       await()
           .atMost(LONG)
@@ -189,7 +189,7 @@ class FollowerIT {
       start(running, "owner");
       start(running, "twin-a");
       start(running, "twin-b");
-      sendFor(load, Duration.ofSeconds(3));
+      load.sendFor(Duration.ofSeconds(3));
       for (int round = 0; round < Rounds.of(5, 60); round++) {
         String victim = List.of("owner", "twin-a", "twin-b", "broker").get(random.nextInt(4));
         boolean kill = random.nextBoolean();
@@ -197,18 +197,18 @@ class FollowerIT {
         if (victim.equals("broker")) {
           // past the delivery time-out, so that lanes fail
           cluster.node(1).pause();
-          sendFor(load, Duration.ofSeconds(3));
+          load.sendFor(Duration.ofSeconds(3));
           cluster.node(1).resume();
         } else if (kill) {
           running.get(victim).kill();
-          sendFor(load, Duration.ofMillis(700));
+          load.sendFor(Duration.ofMillis(700));
           start(running, victim);
         } else {
           running.get(victim).pause();
-          sendFor(load, Duration.ofMillis(2_500));
+          load.sendFor(Duration.ofMillis(2_500));
           running.get(victim).resume();
         }
-        sendFor(load, Duration.ofMillis(500 + random.nextInt(1_000)));
+        load.sendFor(Duration.ofMillis(500 + random.nextInt(1_000)));
       }
       ReplayAudit.Result result = world.awaitEqualToReplay(LONG);
       System.out.println(result.records() + " records, " + result.repeats() + " repeats dropped");
@@ -306,18 +306,5 @@ class FollowerIT {
 
   private static List<Store.Row> rows(Store store) {
     return store.range(FIRST, LAST, Integer.MAX_VALUE);
-  }
-
-  /** About 1,500 commands a second. */
-  private static void sendFor(TallyLoad load, Duration duration) {
-    long end = System.nanoTime() + duration.toNanos();
-    await()
-        .atMost(duration.plusSeconds(30))
-        .pollInterval(Duration.ofMillis(20))
-        .until(
-            () -> {
-              load.send(30);
-              return System.nanoTime() > end;
-            });
   }
 }

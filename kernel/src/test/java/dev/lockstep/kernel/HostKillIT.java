@@ -1,7 +1,6 @@
 package dev.lockstep.kernel;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.awaitility.Awaitility.await;
 
 import dev.lockstep.kernel.fixture.TallyLoad;
 import dev.lockstep.kernel.fixture.TallyWorld;
@@ -43,11 +42,13 @@ class HostKillIT {
     try (TallyLoad load = new TallyLoad(world.config(), TallyWorld.PARTITIONS, seed)) {
       ChildJvm process = world.process("a");
       for (int kill = 0; kill < Rounds.of(5, 50); kill++) {
-        sendFor(load, Duration.ofMillis(2_500 + random.nextInt(1_500)));
+        load.sendFor(Duration.ofMillis(2_500 + random.nextInt(1_500)));
+        load.flush();
         process.kill();
         process = world.process("a");
       }
-      sendFor(load, Duration.ofSeconds(1));
+      load.sendFor(Duration.ofSeconds(1));
+      load.flush();
       ReplayAudit.Result result = world.awaitEqualToReplay(Duration.ofSeconds(60));
       repeats = result.repeats();
       assertThat(result.records()).isGreaterThan(5_000);
@@ -61,33 +62,23 @@ class HostKillIT {
     TallyWorld world = new TallyWorld(cluster, directory, "pause");
     try (TallyLoad load = new TallyLoad(world.config(), TallyWorld.PARTITIONS, 4L);
         ChildJvm zombie = world.process("zombie")) {
-      sendFor(load, Duration.ofSeconds(4));
+      load.sendFor(Duration.ofSeconds(4));
+      load.flush();
       try (ChildJvm successor = world.process("successor")) {
-        sendFor(load, Duration.ofSeconds(3));
+        load.sendFor(Duration.ofSeconds(3));
+        load.flush();
         zombie.pause();
         // longer than the session of 1.5 s: the successor takes everything over meanwhile
-        sendFor(load, Duration.ofSeconds(6));
+        load.sendFor(Duration.ofSeconds(6));
+        load.flush();
         zombie.resume();
-        sendFor(load, Duration.ofSeconds(2));
+        load.sendFor(Duration.ofSeconds(2));
+        load.flush();
 
         world.awaitEqualToReplay(Duration.ofSeconds(60));
         assertThat(successor.isAlive()).isTrue();
         assertThat(zombie.isAlive()).isTrue();
       }
     }
-  }
-
-  /** About 1,500 commands a second. */
-  private static void sendFor(TallyLoad load, Duration duration) {
-    long end = System.nanoTime() + duration.toNanos();
-    await()
-        .atMost(duration.plusSeconds(5))
-        .pollInterval(Duration.ofMillis(20))
-        .until(
-            () -> {
-              load.send(30);
-              return System.nanoTime() > end;
-            });
-    load.flush();
   }
 }

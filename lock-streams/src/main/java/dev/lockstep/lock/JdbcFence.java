@@ -47,9 +47,12 @@ public final class JdbcFence {
    * @throws SQLException from the database
    */
   public static void require(Connection connection, Map<String, Long> tokens) throws SQLException {
+    if (tokens.isEmpty()) {
+      return;
+    }
     // in one order everywhere: two transactions with the same keys must not wait for each other
     TreeMap<String, Long> sorted = new TreeMap<>(tokens);
-    int accepted = FenceSql.of(connection).acceptAll(connection, sorted);
+    int accepted = FenceSql.of(connection).accept(connection, sorted);
     if (accepted != sorted.size()) {
       throw new StaleTokenException(
           "%d of %d keys were written under a higher token since, among %s: the lock was lost; roll back"

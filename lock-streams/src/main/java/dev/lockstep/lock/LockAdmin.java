@@ -1,11 +1,10 @@
 package dev.lockstep.lock;
 
-import dev.lockstep.kernel.TopicAdmin;
+import dev.lockstep.lock.internal.client.LockLayout;
 import dev.lockstep.schema.LockSchemas;
 import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.schema.Partitions;
 import dev.lockstep.schema.SingleObjectCodec;
-import dev.lockstep.schema.kernel.Layout;
 import dev.lockstep.schema.lock.ForceRelease;
 import dev.lockstep.schema.lock.Revoke;
 import java.nio.charset.StandardCharsets;
@@ -47,15 +46,8 @@ public final class LockAdmin implements AutoCloseable {
    * @throws LockException when the lock topic has no Layout yet: create the topics first
    */
   public static LockAdmin connect(LockstepConfig config) {
-    String topic = config.named(LockSchemas.COMMANDS);
-    try (TopicAdmin admin = new TopicAdmin(config)) {
-      Layout layout = admin.layouts().get(topic);
-      if (layout == null) {
-        throw new LockException(
-            "Topic '" + topic + "' has no Layout yet: create it with TopicAdmin.create(plan)");
-      }
-      return new LockAdmin(config, topic, layout.getPartitions());
-    }
+    return new LockAdmin(
+        config, config.named(LockSchemas.COMMANDS), LockLayout.read(config).getPartitions());
   }
 
   /**

@@ -1,6 +1,6 @@
 package dev.lockstep.lock;
 
-import dev.lockstep.kernel.TopicAdmin;
+import dev.lockstep.lock.internal.client.LockLayout;
 import dev.lockstep.schema.EffectPosition;
 import dev.lockstep.schema.LockSchemas;
 import dev.lockstep.schema.LockstepConfig;
@@ -9,7 +9,6 @@ import dev.lockstep.schema.PositionMark;
 import dev.lockstep.schema.PositionReceiver;
 import dev.lockstep.schema.SchemaException;
 import dev.lockstep.schema.SingleObjectCodec;
-import dev.lockstep.schema.kernel.Layout;
 import dev.lockstep.schema.lock.Granted;
 import dev.lockstep.schema.lock.Released;
 import java.time.Duration;
@@ -89,7 +88,8 @@ public final class LockHistory {
     SingleObjectCodec codec = new SingleObjectCodec(LockSchemas.CATALOG);
     TopicPartition partition =
         new TopicPartition(
-            config.named(LockSchemas.EVENTS), Partitions.of(key, partitions(config)));
+            config.named(LockSchemas.EVENTS),
+            Partitions.of(key, LockLayout.read(config).getPartitions()));
     Map<String, Object> settings = config.client();
     settings.put("enable.auto.commit", "false");
     try (KafkaConsumer<byte[], byte[]> consumer =
@@ -136,18 +136,6 @@ public final class LockHistory {
               begun == null ? null : begun.from(),
               at,
               released.getCause().name()));
-    }
-  }
-
-  private static int partitions(LockstepConfig config) {
-    String topic = config.named(LockSchemas.COMMANDS);
-    try (TopicAdmin admin = new TopicAdmin(config)) {
-      Layout layout = admin.layouts().get(topic);
-      if (layout == null) {
-        throw new LockException(
-            "Topic '" + topic + "' has no Layout yet: create it with TopicAdmin.create(plan)");
-      }
-      return layout.getPartitions();
     }
   }
 }

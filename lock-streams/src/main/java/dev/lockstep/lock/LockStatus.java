@@ -14,16 +14,6 @@ import java.util.List;
 public record LockStatus(
     String key, List<Holder> holders, long waiting, List<Waiter> queue, boolean isKeptFree) {
 
-  /** How a key is held or wanted. */
-  public enum Mode {
-    /** Alone. */
-    EXCLUSIVE,
-    /** Together with others who share. */
-    SHARED,
-    /** By some of its permits. */
-    PERMITS
-  }
-
   /** Makes the lists immutable. */
   public LockStatus {
     holders = List.copyOf(holders);
@@ -36,10 +26,11 @@ public record LockStatus(
    * @param session session or saga that holds it
    * @param onBehalfOf whom it is for, as its client said; empty: it did not
    * @param mode how
-   * @param permits how many, with {@link Mode#PERMITS}; else 0
+   * @param permits how many, with {@link LockEvent.Mode#PERMITS}; else 0
    * @param token fencing token of its grant
    */
-  public record Holder(String session, String onBehalfOf, Mode mode, int permits, long token) {}
+  public record Holder(
+      String session, String onBehalfOf, LockEvent.Mode mode, int permits, long token) {}
 
   /**
    * One request that waits.
@@ -47,12 +38,17 @@ public record LockStatus(
    * @param session session or saga that waits
    * @param onBehalfOf whom it is for, as its client said; empty: it did not
    * @param mode how it wants the key
-   * @param permits how many, with {@link Mode#PERMITS}; else 0
+   * @param permits how many, with {@link LockEvent.Mode#PERMITS}; else 0
    * @param priority 0 to 9, higher first
    * @param keys all keys that it waits for together in this partition
    */
   public record Waiter(
-      String session, String onBehalfOf, Mode mode, int permits, int priority, List<String> keys) {
+      String session,
+      String onBehalfOf,
+      LockEvent.Mode mode,
+      int permits,
+      int priority,
+      List<String> keys) {
 
     /** Makes the list immutable. */
     public Waiter {

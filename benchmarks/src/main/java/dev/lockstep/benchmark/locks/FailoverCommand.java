@@ -5,6 +5,7 @@ import dev.lockstep.benchmark.report.Machine;
 import dev.lockstep.benchmark.report.Measured;
 import dev.lockstep.benchmark.report.Measured.Subject;
 import dev.lockstep.benchmark.report.Report;
+import dev.lockstep.benchmark.server.Scratch;
 import dev.lockstep.testkit.kafka.BrokerProfile;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -60,10 +61,12 @@ public final class FailoverCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    Path directory = Files.createTempDirectory("lockstep-benchmark-");
-    measure(directory.resolve("tuned"), "tuned", BrokerProfile.TUNED, false);
-    measure(directory.resolve("twin"), "tuned, twin", BrokerProfile.TUNED, true);
-    measure(directory.resolve("stock"), "stock", BrokerProfile.STOCK, false);
+    try (Scratch scratch = Scratch.create()) {
+      Path directory = scratch.path();
+      measure(directory.resolve("tuned"), "tuned", BrokerProfile.TUNED, false);
+      measure(directory.resolve("twin"), "tuned, twin", BrokerProfile.TUNED, true);
+      measure(directory.resolve("stock"), "stock", BrokerProfile.STOCK, false);
+    }
     List<Measured> lines = new ArrayList<>();
     values.forEach((subject, each) -> lines.add(Measured.of(subject, "ms", each)));
     Files.createDirectories(report);

@@ -7,20 +7,18 @@ import dev.lockstep.benchmark.locks.system.PostgresLocks;
 import dev.lockstep.benchmark.locks.system.RedissonLocks;
 import dev.lockstep.benchmark.report.Machine;
 import dev.lockstep.benchmark.report.Report;
+import dev.lockstep.benchmark.server.Scratch;
 import dev.lockstep.benchmark.server.ServerProcess;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Callable;
-import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -106,10 +104,10 @@ public final class LocksCommand implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     validate();
-    Path directory = Files.createTempDirectory("lockstep-benchmark-");
     List<LockSystem> systems = new ArrayList<>();
-    try {
-      start(systems, directory);
+    try (Scratch scratch = Scratch.create();
+        AutoCloseable servers = () -> close(systems)) {
+      start(systems, scratch.path());
       Map<String, String> versions = new LinkedHashMap<>();
       systems.forEach(system -> versions.put(system.name(), system.version()));
       versions.forEach((name, version) -> System.out.println("  " + name + ": " + version));
@@ -127,11 +125,12 @@ public final class LocksCommand implements Callable<Integer> {
       System.out.println("Report: " + report.toAbsolutePath().normalize());
       result.violations().forEach(violation -> System.out.println("VIOLATION " + violation));
       return result.violations().isEmpty() ? 0 : 1;
-    } finally {
-      for (int i = systems.size() - 1; i >= 0; i--) {
-        systems.get(i).close();
-      }
-      delete(directory);
+    }
+  }
+
+  private static void close(List<LockSystem> systems) {
+    for (int i = systems.size() - 1; i >= 0; i--) {
+      systems.get(i).close();
     }
   }
 
@@ -194,15 +193,5 @@ public final class LocksCommand implements Callable<Integer> {
 
   private static void missing(String debianPackage) {
     System.out.println("  not measured: Debian's package " + debianPackage + " is not installed");
-  }
-
-  private static void delete(Path directory) throws IOException {
-    try (Stream<Path> files = Files.walk(directory)) {
-      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-        Files.deleteIfExists(file);
-      }
-    } catch (UncheckedIOException e) {
-      System.err.println("benchmarks/run: " + directory + " could not be removed: " + e);
-    }
   }
 }

@@ -2,7 +2,6 @@ package dev.lockstep.benchmark.server;
 
 import java.io.IOException;
 import java.net.InetAddress;
-import java.net.ServerSocket;
 import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -86,18 +85,6 @@ public final class ServerProcess implements AutoCloseable {
       }
     } catch (IOException e) {
       return "unknown";
-    }
-  }
-
-  /**
-   * Finds a port that nobody listens on right now.
-   *
-   * @return port on loopback
-   * @throws IOException when there is none
-   */
-  public static int freePort() throws IOException {
-    try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-      return socket.getLocalPort();
     }
   }
 

@@ -3,6 +3,7 @@ package dev.lockstep.benchmark.locks.system;
 import dev.lockstep.benchmark.locks.LockDriver;
 import dev.lockstep.benchmark.locks.LockSystem;
 import dev.lockstep.benchmark.server.ServerProcess;
+import dev.lockstep.testkit.kafka.FreePort;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -37,7 +38,7 @@ public final class CuratorLocks implements LockSystem {
    * @throws IOException when it does not start
    */
   public CuratorLocks(Path directory) throws IOException {
-    this.port = ServerProcess.freePort();
+    this.port = FreePort.find();
     Files.createDirectories(directory);
     Path config = directory.resolve("zoo.cfg");
     Files.writeString(

@@ -3,6 +3,7 @@ package dev.lockstep.benchmark.locks.system;
 import dev.lockstep.benchmark.locks.LockDriver;
 import dev.lockstep.benchmark.locks.LockSystem;
 import dev.lockstep.benchmark.server.ServerProcess;
+import dev.lockstep.testkit.kafka.FreePort;
 import io.etcd.jetcd.ByteSequence;
 import io.etcd.jetcd.Client;
 import io.etcd.jetcd.Lock;
@@ -31,8 +32,8 @@ public final class EtcdLocks implements LockSystem {
    * @throws IOException when it does not start
    */
   public EtcdLocks(Path directory) throws IOException {
-    int port = ServerProcess.freePort();
-    String peers = "http://127.0.0.1:" + ServerProcess.freePort();
+    int port = FreePort.find();
+    String peers = "http://127.0.0.1:" + FreePort.find();
     this.endpoint = "http://127.0.0.1:" + port;
     List<String> command = new ArrayList<>();
     command.add(ServerProcess.installed("etcd").orElseThrow().toString());

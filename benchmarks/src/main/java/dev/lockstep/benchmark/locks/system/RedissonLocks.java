@@ -3,6 +3,7 @@ package dev.lockstep.benchmark.locks.system;
 import dev.lockstep.benchmark.locks.LockDriver;
 import dev.lockstep.benchmark.locks.LockSystem;
 import dev.lockstep.benchmark.server.ServerProcess;
+import dev.lockstep.testkit.kafka.FreePort;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -29,7 +30,7 @@ public final class RedissonLocks implements LockSystem {
    */
   public RedissonLocks(Path directory, boolean fsync) throws IOException {
     this.fsync = fsync;
-    this.port = ServerProcess.freePort();
+    this.port = FreePort.find();
     List<String> command = new ArrayList<>();
     command.add(ServerProcess.installed("redis-server").orElseThrow().toString());
     command.addAll(List.of("--port", Integer.toString(port), "--bind", "127.0.0.1"));

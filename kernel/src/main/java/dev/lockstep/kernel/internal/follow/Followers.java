@@ -7,6 +7,7 @@ import dev.lockstep.kernel.StartRefusedException;
 import dev.lockstep.kernel.TopicPlan;
 import dev.lockstep.kernel.internal.streams.ControlTopic;
 import dev.lockstep.kernel.internal.streams.ExpressLane;
+import dev.lockstep.kernel.internal.streams.StreamsSettings;
 import dev.lockstep.kernel.internal.streams.Ticker;
 import dev.lockstep.schema.KernelSchemas;
 import dev.lockstep.schema.LockstepConfig;
@@ -38,7 +39,7 @@ public final class Followers {
       MachineSpec machine, HostOptions options, Consumer<String> onFailure) {
     LockstepConfig config = options.config();
     Layout layout = requireFit(machine, config);
-    String application = config.named("lockstep-" + machine.name());
+    String application = StreamsSettings.applicationId(config, machine);
     // '~' sorts behind every name of an owner
     String name = "~" + application + "-twin-" + UUID.randomUUID();
     byte[] tick = new SingleObjectCodec(KernelSchemas.CATALOG).encode(new Tick(name));

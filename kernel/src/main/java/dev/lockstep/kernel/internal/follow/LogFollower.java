@@ -11,6 +11,7 @@ import dev.lockstep.kernel.PartitionStoppedException;
 import dev.lockstep.kernel.Store;
 import dev.lockstep.kernel.internal.engine.Fold;
 import dev.lockstep.kernel.internal.engine.FoldSpec;
+import dev.lockstep.kernel.internal.streams.LogReader;
 import dev.lockstep.kernel.internal.streams.StreamsSettings;
 import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.schema.kernel.Layout;
@@ -34,14 +35,10 @@ import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Function;
 import org.apache.kafka.clients.admin.Admin;
-import org.apache.kafka.clients.admin.ListOffsetsOptions;
-import org.apache.kafka.clients.admin.ListOffsetsResult.ListOffsetsResultInfo;
-import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetOutOfRangeException;
-import org.apache.kafka.common.IsolationLevel;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.InterruptException;
@@ -67,9 +64,11 @@ public final class LogFollower implements AutoCloseable {
 
   private final MachineSpec machine;
   private final LockstepConfig config;
+  private final String applicationId;
   private final Layout layout;
   private final Sink sink;
   private final Admin admin;
+  private final LogReader log;
   private final KafkaConsumer<byte[], byte[]> consumer;
   private final Map<Integer, Followed> partitions = new ConcurrentHashMap<>();
   private final Queue<Followed> seeded = new ConcurrentLinkedQueue<>();
@@ -81,9 +80,11 @@ public final class LogFollower implements AutoCloseable {
   LogFollower(MachineSpec machine, LockstepConfig config, Layout layout, Sink sink) {
     this.machine = machine;
     this.config = config;
+    this.applicationId = StreamsSettings.applicationId(config, machine);
     this.layout = layout;
     this.sink = sink;
     this.admin = Admin.create(config.client());
+    this.log = new LogReader(admin, config.client(), ANSWER);
     Map<String, Object> settings = config.client();
     // as the host reads: a record of an aborted transaction exists for neither
     settings.put("isolation.level", "read_committed");
@@ -91,7 +92,7 @@ public final class LogFollower implements AutoCloseable {
     settings.put("auto.offset.reset", "none");
     this.consumer =
         new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer());
-    String name = config.named("lockstep-" + machine.name()) + "-follower";
+    String name = applicationId + "-follower";
     this.seeder =
         Executors.newSingleThreadScheduledExecutor(
             task -> {
@@ -312,10 +313,9 @@ public final class LogFollower implements AutoCloseable {
           new FoldSpec(
               machine, partition.partition(), false, alarm -> LOG.warn("{}: {}", partition, alarm));
       TopicPartition changelog =
-          new TopicPartition(
-              StreamsSettings.changelog(config, machine.name()), partition.partition());
+          new TopicPartition(StreamsSettings.changelog(applicationId), partition.partition());
       Fold fold = Fold.over(spec, Seed.read(config, changelog));
-      long start = offset(partition, OffsetSpec.earliest());
+      long start = log.range(partition).start();
       if (fold.nextOffset() < start) {
         throw new KernelException(
             "the committed state stands at %d, the log begins at %d; the host must commit first"
@@ -366,25 +366,8 @@ public final class LogFollower implements AutoCloseable {
   private Map<TopicPartition, Long> ends() {
     Map<TopicPartition, Long> ends = new HashMap<>();
     for (Followed followed : partitions.values()) {
-      ends.put(followed.partition(), offset(followed.partition(), OffsetSpec.latest()));
+      ends.put(followed.partition(), log.range(followed.partition()).end());
     }
     return ends;
-  }
-
-  private long offset(TopicPartition partition, OffsetSpec spec) {
-    try {
-      ListOffsetsResultInfo info =
-          admin
-              .listOffsets(
-                  Map.of(partition, spec), new ListOffsetsOptions(IsolationLevel.READ_COMMITTED))
-              .partitionResult(partition)
-              .get(ANSWER.toMillis(), TimeUnit.MILLISECONDS);
-      return info.offset();
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new KernelException("Interrupted while reading the offsets of " + partition, e);
-    } catch (ExecutionException | TimeoutException e) {
-      throw new KernelException("Offsets of " + partition + " could not be read", e);
-    }
   }
 }

@@ -65,7 +65,7 @@ final class HangingTransactions {
     this.ids = Pattern.compile("^" + Pattern.quote(applicationId) + "-[0-9a-f-]{36}-\\d+$");
     this.changelog = new ArrayList<>();
     for (int i = 0; i < partitions; i++) {
-      changelog.add(new TopicPartition(applicationId + "-state-changelog", i));
+      changelog.add(new TopicPartition(StreamsSettings.changelog(applicationId), i));
     }
   }
 

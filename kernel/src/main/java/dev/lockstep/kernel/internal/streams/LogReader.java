@@ -20,10 +20,10 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /** Asks the brokers where a log begins and ends, and what stands at an offset. Thread-safe. */
-final class LogReader {
+public final class LogReader {
 
   /** Begin and end of a log; the end is the high watermark. */
-  record Range(long start, long end) {}
+  public record Range(long start, long end) {}
 
   private static final Duration PROBE = Duration.ofSeconds(5);
 
@@ -31,7 +31,7 @@ final class LogReader {
   private final Map<String, Object> consumerConfig;
   private final Duration timeout;
 
-  LogReader(Admin admin, Map<String, Object> client, Duration timeout) {
+  public LogReader(Admin admin, Map<String, Object> client, Duration timeout) {
     this.admin = admin;
     this.timeout = timeout;
     this.consumerConfig = new HashMap<>(client);
@@ -40,7 +40,8 @@ final class LogReader {
     consumerConfig.put("enable.auto.commit", "false");
   }
 
-  Range range(TopicPartition partition) {
+  /** Returns begin and end as they are now. */
+  public Range range(TopicPartition partition) {
     long start = offset(partition, OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED);
     long end = offset(partition, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED);
     return new Range(start, end);

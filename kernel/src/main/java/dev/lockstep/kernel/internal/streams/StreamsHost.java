@@ -63,7 +63,7 @@ public final class StreamsHost implements AutoCloseable {
   public StreamsHost(MachineSpec machine, HostOptions options) {
     this.machine = machine;
     this.options = options;
-    this.applicationId = options.config().named("lockstep-" + machine.name());
+    this.applicationId = StreamsSettings.applicationId(options.config(), machine);
     this.alarms = new Alarms(applicationId);
     this.backoff = new Backoff(alarms);
     this.admin = Admin.create(options.config().client());

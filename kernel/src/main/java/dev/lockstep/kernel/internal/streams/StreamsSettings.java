@@ -17,9 +17,14 @@ public final class StreamsSettings {
 
   private StreamsSettings() {}
 
-  /** Returns the topic that holds a machine's committed state. */
-  public static String changelog(LockstepConfig config, String machine) {
-    return config.named("lockstep-" + machine) + "-" + MachineProcessor.STORE + "-changelog";
+  /** Returns the name of a machine's hosts: their group, and the begin of their topics' names. */
+  public static String applicationId(LockstepConfig config, MachineSpec machine) {
+    return config.named("lockstep-" + machine.name());
+  }
+
+  /** Returns the topic that holds the state that they committed. */
+  public static String changelog(String applicationId) {
+    return applicationId + "-" + MachineProcessor.STORE + "-changelog";
   }
 
   static Topology topology(MachineSpec machine, HostParts parts) {

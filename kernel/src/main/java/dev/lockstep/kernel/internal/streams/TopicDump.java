@@ -72,7 +72,7 @@ public final class TopicDump implements AutoCloseable {
   /** Returns the committed rows of a state partition. */
   public Map<byte[], byte[]> changelog(String applicationId, int partition) {
     TreeMap<byte[], byte[]> rows = new TreeMap<>(Arrays::compareUnsigned);
-    String topic = applicationId + "-" + MachineProcessor.STORE + "-changelog";
+    String topic = StreamsSettings.changelog(applicationId);
     for (ConsumerRecord<byte[], byte[]> record : read(new TopicPartition(topic, partition))) {
       if (record.value() == null) {
         rows.remove(record.key());

@@ -1,7 +1,6 @@
 package dev.lockstep.lock.internal.client;
 
 import dev.lockstep.kernel.Follower;
-import dev.lockstep.kernel.TopicAdmin;
 import dev.lockstep.lock.Lease;
 import dev.lockstep.lock.LockClient;
 import dev.lockstep.lock.LockClientOptions;
@@ -552,20 +551,13 @@ public final class ClientCore implements Commands, AutoCloseable {
   }
 
   private static Layout layout(LockClientOptions options) {
-    String topic = options.config().named(LockSchemas.COMMANDS);
-    try (TopicAdmin admin = new TopicAdmin(options.config())) {
-      Layout found = admin.layouts().get(topic);
-      if (found == null) {
-        throw new LockException(
-            "Topic '" + topic + "' has no Layout yet: create it with TopicAdmin.create(plan)");
-      }
-      if (options.ttl().toMillis() < 10L * found.getTickMillis()) {
-        throw new LockException(
-            "ttl %s is below ten ticks of %d ms; make it longer"
-                .formatted(options.ttl(), found.getTickMillis()));
-      }
-      return found;
+    Layout found = LockLayout.read(options.config());
+    if (options.ttl().toMillis() < 10L * found.getTickMillis()) {
+      throw new LockException(
+          "ttl %s is below ten ticks of %d ms; make it longer"
+              .formatted(options.ttl(), found.getTickMillis()));
     }
+    return found;
   }
 
   private static int count(Layout layout, String topic) {

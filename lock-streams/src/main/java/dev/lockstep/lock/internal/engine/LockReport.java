@@ -1,9 +1,8 @@
 package dev.lockstep.lock.internal.engine;
 
 import dev.lockstep.kernel.Store;
+import dev.lockstep.lock.LockEvent.Mode;
 import dev.lockstep.lock.LockStatus;
-import dev.lockstep.lock.LockStatus.Mode;
-import dev.lockstep.schema.state.LockSessionState;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -35,12 +34,6 @@ public final class LockReport {
   /** Returns the names of living sessions and sagas in their order. */
   public List<String> sessions(String prefix, int most) {
     return rows.sessions(prefix, most);
-  }
-
-  /** Tells whether a session or saga is known and has not ended. */
-  public boolean lives(String session) {
-    LockSessionState state = rows.session(session);
-    return state != null && !state.getEnded();
   }
 
   private LockStatus status(Key key) {

@@ -21,7 +21,7 @@ public enum FenceSql {
           + " ON CONFLICT (lock_key) DO UPDATE SET token = excluded.token"
           + " WHERE f.token <= excluded.token RETURNING lock_key") {
     @Override
-    int accept(Connection connection, SortedMap<String, Long> tokens) throws SQLException {
+    public int accept(Connection connection, SortedMap<String, Long> tokens) throws SQLException {
       try (PreparedStatement statement = connection.prepareStatement(accept)) {
         statement.setArray(1, connection.createArrayOf("text", tokens.keySet().toArray()));
         statement.setArray(2, connection.createArrayOf("bigint", tokens.values().toArray()));
@@ -45,7 +45,7 @@ public enum FenceSql {
           + " ON DUPLICATE KEY UPDATE token = GREATEST(token, VALUES(token))"
           + " RETURNING lock_key, token") {
     @Override
-    int accept(Connection connection, SortedMap<String, Long> tokens) throws SQLException {
+    public int accept(Connection connection, SortedMap<String, Long> tokens) throws SQLException {
       try (PreparedStatement statement =
           connection.prepareStatement(accept.formatted(repeat("(?, ?)", ", ", tokens.size())))) {
         bind(statement, tokens);
@@ -69,7 +69,7 @@ public enum FenceSql {
           + " WHEN MATCHED AND f.token <= s.t THEN UPDATE SET token = s.t"
           + " WHEN NOT MATCHED THEN INSERT (lock_key, token) VALUES (s.k, s.t)") {
     @Override
-    int accept(Connection connection, SortedMap<String, Long> tokens) throws SQLException {
+    public int accept(Connection connection, SortedMap<String, Long> tokens) throws SQLException {
       String row = "SELECT CAST(? AS varchar) AS k, CAST(? AS bigint) AS t";
       try (PreparedStatement statement =
           connection.prepareStatement(
@@ -113,12 +113,9 @@ public enum FenceSql {
     return create;
   }
 
-  abstract int accept(Connection connection, SortedMap<String, Long> tokens) throws SQLException;
-
-  /** Accepts tokens in the order of their keys; returns how many were not stale. */
-  public int acceptAll(Connection connection, SortedMap<String, Long> tokens) throws SQLException {
-    return tokens.isEmpty() ? 0 : accept(connection, tokens);
-  }
+  /** Accepts tokens in the order of their keys, at least one; returns how many were not stale. */
+  public abstract int accept(Connection connection, SortedMap<String, Long> tokens)
+      throws SQLException;
 
   private static String repeat(String part, String between, int times) {
     return String.join(between, Collections.nCopies(times, part));

@@ -6,11 +6,17 @@ import java.net.InetAddress;
 import java.net.ServerSocket;
 
 /** Finds ports that nobody listens on right now. */
-final class FreePort {
+public final class FreePort {
 
   private FreePort() {}
 
-  static int find() {
+  /**
+   * Finds one.
+   *
+   * @return port on loopback
+   * @throws UncheckedIOException when there is none
+   */
+  public static int find() {
     try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
       return socket.getLocalPort();
     } catch (IOException e) {
