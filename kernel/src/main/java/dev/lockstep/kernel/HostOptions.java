@@ -16,7 +16,7 @@ import java.util.Map;
  *     pay only where there are more cores than two
  * @param commitInterval how often state is committed; effects never wait for it
  * @param timeouts how long to wait for what
- * @param cacheBytes memory for state that was not yet written
+ * @param unwrittenRows most rows that may have changed before they are written; at a commit all are
  * @param twice run each turn twice and compare: for tests and debugging
  * @param clientSettings further settings for Kafka Streams, such as {@code producer.linger.ms};
  *     they win
@@ -27,7 +27,7 @@ public record HostOptions(
     int threads,
     Duration commitInterval,
     Timeouts timeouts,
-    long cacheBytes,
+    int unwrittenRows,
     boolean twice,
     Map<String, String> clientSettings) {
 
@@ -72,6 +72,9 @@ public record HostOptions(
     if (commitInterval.toMillis() < 1) {
       faults.add("commitInterval must be at least 1 ms, is " + commitInterval);
     }
+    if (unwrittenRows < 1) {
+      faults.add("unwrittenRows must be at least 1, is " + unwrittenRows);
+    }
     if (timeouts.request().compareTo(timeouts.delivery()) >= 0
         || timeouts.delivery().compareTo(timeouts.transaction()) >= 0) {
       faults.add("timeouts must rise from request to delivery to transaction, are " + timeouts);
@@ -99,7 +102,7 @@ public record HostOptions(
         1,
         Duration.ofMillis(250),
         Timeouts.STOCK,
-        32L << 20,
+        100_000,
         false,
         Map.of());
   }
@@ -123,7 +126,14 @@ public record HostOptions(
    */
   public HostOptions withTimeouts(Timeouts value) {
     return new HostOptions(
-        config, stateDirectory, threads, commitInterval, value, cacheBytes, twice, clientSettings);
+        config,
+        stateDirectory,
+        threads,
+        commitInterval,
+        value,
+        unwrittenRows,
+        twice,
+        clientSettings);
   }
 
   /**
@@ -134,16 +144,23 @@ public record HostOptions(
    */
   public HostOptions withThreads(int value) {
     return new HostOptions(
-        config, stateDirectory, value, commitInterval, timeouts, cacheBytes, twice, clientSettings);
+        config,
+        stateDirectory,
+        value,
+        commitInterval,
+        timeouts,
+        unwrittenRows,
+        twice,
+        clientSettings);
   }
 
   /**
-   * Returns a copy with another cache.
+   * Returns a copy that keeps another number of changed rows before it writes them.
    *
-   * @param value bytes
+   * @param value at least 1
    * @return changed copy
    */
-  public HostOptions withCacheBytes(long value) {
+  public HostOptions withUnwrittenRows(int value) {
     return new HostOptions(
         config, stateDirectory, threads, commitInterval, timeouts, value, twice, clientSettings);
   }
@@ -156,7 +173,7 @@ public record HostOptions(
    */
   public HostOptions withCommitInterval(Duration value) {
     return new HostOptions(
-        config, stateDirectory, threads, value, timeouts, cacheBytes, twice, clientSettings);
+        config, stateDirectory, threads, value, timeouts, unwrittenRows, twice, clientSettings);
   }
 
   /**
@@ -171,7 +188,7 @@ public record HostOptions(
         threads,
         commitInterval,
         timeouts,
-        cacheBytes,
+        unwrittenRows,
         true,
         clientSettings);
   }
@@ -184,6 +201,6 @@ public record HostOptions(
    */
   public HostOptions withClientSettings(Map<String, String> settings) {
     return new HostOptions(
-        config, stateDirectory, threads, commitInterval, timeouts, cacheBytes, twice, settings);
+        config, stateDirectory, threads, commitInterval, timeouts, unwrittenRows, twice, settings);
   }
 }

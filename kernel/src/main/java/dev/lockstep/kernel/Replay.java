@@ -37,7 +37,10 @@ public final class Replay {
   public Replay(MachineSpec machine, int partition) {
     this.partition = partition;
     this.fold =
-        Fold.over(new FoldSpec(machine, partition, true, alarm -> LOG.warn("{}", alarm)), rows);
+        Fold.over(
+            new FoldSpec(
+                machine, partition, FoldSpec.UNWRITTEN_ROWS, true, alarm -> LOG.warn("{}", alarm)),
+            rows);
   }
 
   /**
@@ -98,6 +101,7 @@ public final class Replay {
    * @return rows in order of their keys
    */
   public NavigableMap<byte[], byte[]> rows() {
+    fold.settle();
     TreeMap<byte[], byte[]> copy = new TreeMap<>(Arrays::compareUnsigned);
     rows.visit(
         new byte[0],

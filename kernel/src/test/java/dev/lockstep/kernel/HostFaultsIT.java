@@ -127,7 +127,7 @@ class HostFaultsIT {
   }
 
   @Test
-  void twoTasksOnOneThreadWithATinyCacheSurviveAFailedSend() throws Exception {
+  void twoTasksOnOneThreadWithFewUnwrittenRowsSurviveAFailedSend() throws Exception {
     String other = world.config().named("tally.other");
     world.set(other, "max.message.bytes", "2000");
     try (TallyLoad load = load(13)) {
@@ -135,7 +135,7 @@ class HostFaultsIT {
       load.send("key-2", new Tally.Shout(other, Partitions.of("key-2", 2), 50_000));
       load.send(800);
       load.flush();
-      HostOptions tiny = options("state").withThreads(1).withCacheBytes(2_000);
+      HostOptions tiny = options("state").withThreads(1).withUnwrittenRows(10);
       try (Host host = Host.start(Tally.spec(world.config()), tiny)) {
         await().atMost(SOON).until(() -> host.health().alarms().containsKey("effects"));
         // closed while the lane is failed: what was folded must be folded again

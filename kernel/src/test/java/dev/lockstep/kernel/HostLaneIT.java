@@ -121,7 +121,7 @@ class HostLaneIT {
     Map<String, String> impatient = new HashMap<>();
     impatient.put("producer.max.block.ms", "150");
     HostOptions options =
-        options("state").withThreads(1).withCacheBytes(0).withClientSettings(impatient);
+        options("state").withThreads(1).withUnwrittenRows(1).withClientSettings(impatient);
     try (TallyLoad load = load(32);
         Host host = Host.start(Tally.spec(world.config()), options)) {
       for (int round = 0; round < Rounds.of(20, 100); round++) {
@@ -199,7 +199,7 @@ class HostLaneIT {
   void failedSendOnRevokeLosesNothing() throws Exception {
     String other = world.config().named("tally.other");
     world.set(other, "max.message.bytes", "2000");
-    HostOptions tiny = options("state-a").withThreads(1).withCacheBytes(2_000);
+    HostOptions tiny = options("state-a").withThreads(1).withUnwrittenRows(10);
     try (TallyLoad load = load(35);
         Host first = Host.start(Tally.spec(world.config()), tiny)) {
       load.send(600);

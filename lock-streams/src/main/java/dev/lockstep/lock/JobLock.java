@@ -3,10 +3,6 @@ package dev.lockstep.lock;
 import java.time.Duration;
 import java.util.Optional;
 import java.util.concurrent.Callable;
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.TimeUnit;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * Runs a scheduled job in one process only, however many are due to run it. Thread-safe.
@@ -19,8 +15,6 @@ import org.slf4j.LoggerFactory;
  * @see LockClientOptions#withTtl
  */
 public final class JobLock {
-
-  private static final Logger LOG = LoggerFactory.getLogger(JobLock.class);
 
   /** Longest lock-delay, which stands for {@code atLeast} when the process dies. */
   private static final Duration LONGEST_DELAY = Duration.ofMinutes(1);
@@ -65,40 +59,19 @@ public final class JobLock {
    * @throws Exception from the job
    */
   public <T> Optional<T> run(Callable<T> job) throws Exception {
-    Optional<Lease> free = lock.tryAcquire();
-    if (free.isEmpty()) {
+    Optional<JobRun> begun = begin();
+    if (begun.isEmpty()) {
       return Optional.empty();
     }
-    Lease lease = free.get();
-    long begun = System.nanoTime();
-    CompletableFuture<Void> end = new CompletableFuture<>();
-    var unused =
-        after(atMost)
-            .thenRun(
-                () -> {
-                  if (!end.isDone()) {
-                    LOG.warn(
-                        "Job {} runs longer than {}: its lock is given back, the next run may begin beside it",
-                        lock.keys(),
-                        atMost);
-                    lease.close();
-                  }
-                });
     try {
       return Optional.ofNullable(job.call());
     } finally {
-      end.complete(null);
-      Duration left = atLeast.minusNanos(System.nanoTime() - begun);
-      if (left.isNegative() || left.isZero()) {
-        lease.close();
-      } else {
-        var unusedToo = after(left).thenRun(lease::close);
-      }
+      begun.get().end();
     }
   }
 
-  private static CompletableFuture<Void> after(Duration delay) {
-    return CompletableFuture.runAsync(
-        () -> {}, CompletableFuture.delayedExecutor(delay.toMillis(), TimeUnit.MILLISECONDS));
+  /** Takes the lock if it is free. */
+  Optional<JobRun> begin() throws InterruptedException {
+    return lock.tryAcquire().map(lease -> new JobRun(lease, atMost, atLeast));
   }
 }

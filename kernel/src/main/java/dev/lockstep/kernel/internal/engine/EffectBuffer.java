@@ -3,6 +3,7 @@ package dev.lockstep.kernel.internal.engine;
 import dev.lockstep.kernel.Announcement;
 import dev.lockstep.kernel.EffectRefusedException;
 import dev.lockstep.kernel.Effects;
+import dev.lockstep.kernel.internal.engine.LastSent.Target;
 import dev.lockstep.schema.EffectPosition;
 import dev.lockstep.schema.LockstepHeaders;
 import dev.lockstep.schema.Partitions;
@@ -15,22 +16,21 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.jspecify.annotations.Nullable;
 
 /** The effects of one record, each checked against the Layout before it exists. */
 final class EffectBuffer implements Effects {
 
   private final Layout layout;
   private final LogRecord cause;
-  private final Rows rows;
+  private final LastSent lastSent;
   private final RecordCodec codec;
   private final List<Announcement> announcements = new ArrayList<>();
   private final Map<Target, EffectPosition> last = new LinkedHashMap<>();
 
-  EffectBuffer(Layout layout, LogRecord cause, Rows rows, RecordCodec codec) {
+  EffectBuffer(Layout layout, LogRecord cause, LastSent lastSent, RecordCodec codec) {
     this.layout = layout;
     this.cause = cause;
-    this.rows = rows;
+    this.lastSent = lastSent;
     this.codec = codec;
   }
 
@@ -57,13 +57,9 @@ final class EffectBuffer implements Effects {
     return announcements;
   }
 
-  /** Writes, per destination partition, the last position sent there. */
-  void writePrevious(Fold.Writer writer) {
-    last.forEach(
-        (target, position) ->
-            writer.put(
-                Keys.previous(target.topic(), target.partition()),
-                LockstepHeaders.bytes(position.epoch() + "." + position.point())));
+  /** Makes these the last effects that were sent. */
+  void accept() {
+    last.forEach(lastSent::put);
   }
 
   private Destination destination(String topic) throws EffectRefusedException {
@@ -83,7 +79,8 @@ final class EffectBuffer implements Effects {
   private void add(Destination destination, int partition, byte[] key, Object record)
       throws EffectRefusedException {
     byte[] value = codec.encode(record);
-    EffectPosition position = position(destination.getTopic(), partition);
+    Target target = new Target(destination.getTopic(), partition);
+    EffectPosition position = position(target);
     List<Announcement.HeaderText> headers = headers(position, record);
     int bytes = key.length + value.length;
     for (Announcement.HeaderText header : headers) {
@@ -99,34 +96,20 @@ final class EffectBuffer implements Effects {
                   destination.getMaxBytes()));
     }
     announcements.add(new Announcement(destination.getTopic(), partition, key, value, headers));
-    last.put(new Target(destination.getTopic(), partition), position);
+    last.put(target, position);
   }
 
-  private EffectPosition position(String topic, int partition) {
-    EffectPosition before = last.get(new Target(topic, partition));
-    EffectPosition.@Nullable Point previous =
-        before != null ? before.point() : stored(topic, partition);
+  private EffectPosition position(Target target) {
+    EffectPosition before = last.get(target);
     return new EffectPosition(
         layout.getTopic(),
         cause.partition(),
         layout.getTopicEpoch(),
         cause.offset(),
         announcements.size(),
-        previous,
+        before != null ? before.point() : lastSent.before(target, layout.getTopicEpoch()),
         cause.timestamp(),
         cause.leaderEpoch());
-  }
-
-  private EffectPosition.@Nullable Point stored(String topic, int partition) {
-    byte[] row = rows.get(Keys.previous(topic, partition));
-    if (row == null) {
-      return null;
-    }
-    List<String> fields = List.of(new String(row, StandardCharsets.UTF_8).split("\\.", -1));
-    // positions of another epoch do not compare with ours
-    return Integer.parseInt(fields.get(0)) == layout.getTopicEpoch()
-        ? new EffectPosition.Point(Long.parseLong(fields.get(1)), Integer.parseInt(fields.get(2)))
-        : null;
   }
 
   private List<Announcement.HeaderText> headers(EffectPosition position, Object record) {
@@ -141,6 +124,4 @@ final class EffectBuffer implements Effects {
         new Announcement.HeaderText(
             LockstepHeaders.CE_TIME, Instant.ofEpochMilli(position.logTime()).toString()));
   }
-
-  private record Target(String topic, int partition) {}
 }

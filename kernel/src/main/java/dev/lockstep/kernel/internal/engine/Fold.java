@@ -33,41 +33,27 @@ public final class Fold {
   private static final int REJECTED_BYTES = 64 * 1024;
 
   /* Ordering: writes of a turn reach the rows only after all of its effects were accepted, and the
-   * fold's own row comes last. Crash points: none in here; the host makes rows and offsets one
-   * commit, and sends announcements before it. */
-
-  /** Writes a row and keeps the digest. */
-  final class Writer {
-
-    void put(byte[] key, byte @Nullable [] value) {
-      byte[] before = rows.get(key);
-      digest = digest.replace(key, before, value);
-      if (value != null) {
-        rows.put(key, value);
-      } else if (before != null) {
-        rows.delete(key);
-      }
-    }
-  }
+   * fold's own row comes last, when settled. Crash points: none in here; the host makes rows and
+   * offsets one commit, and sends announcements before it. */
 
   private final FoldSpec spec;
-  private final Rows rows;
+  private final WorkingRows rows;
+  private final LastSent lastSent;
   private final RecordCodec codec;
   private final Inbound inbound;
-  private final Writer writer = new Writer();
 
   private long nextOffset;
   private @Nullable LogClock clock;
-  private Digest digest = Digest.EMPTY;
   private @Nullable Layout layout;
   private @Nullable Machine machine;
   private @Nullable String tickedBy;
 
-  private Fold(FoldSpec spec, Rows rows) {
+  private Fold(FoldSpec spec, WorkingRows rows, RecordCodec codec) {
     this.spec = spec;
     this.rows = rows;
-    this.codec = Inbound.codec(spec.machine());
-    this.inbound = new Inbound(spec, rows);
+    this.lastSent = new LastSent(rows);
+    this.codec = codec;
+    this.inbound = new Inbound(spec, rows, codec);
   }
 
   /**
@@ -77,10 +63,25 @@ public final class Fold {
    * @throws PartitionStoppedException when this program lacks the logic version of the Layout
    */
   public static Fold over(FoldSpec spec, Rows rows) {
-    Fold fold = new Fold(spec, rows);
+    RecordCodec codec = Inbound.codec(spec.machine());
     byte[] row = rows.get(Keys.FOLD);
-    if (row != null) {
-      FoldState state = (FoldState) fold.codec.decode(row);
+    FoldState state = row == null ? null : (FoldState) codec.decode(row);
+    Digest written =
+        state == null
+            ? Digest.EMPTY
+            : new Digest(state.getRows(), state.getXorHigh(), state.getXorLow());
+    Digest found = Digest.of(rows);
+    if (!found.equals(written)) {
+      throw new TornStateException(
+          "%s: state at offset %d has %s, its rows give %s; the store must be restored from the changelog"
+              .formatted(spec.name(), state == null ? 0 : state.getNextOffset(), written, found));
+    }
+    Fold fold =
+        new Fold(
+            spec,
+            WorkingRows.over(rows, spec.machine().inMemory(), spec.unwrittenRows(), written),
+            codec);
+    if (state != null) {
       fold.nextOffset = state.getNextOffset();
       fold.clock =
           new LogClock(
@@ -89,13 +90,6 @@ public final class Fold {
               state.getWall(),
               state.getJumpTicks(),
               state.getJumpTo());
-      fold.digest = new Digest(state.getRows(), state.getXorHigh(), state.getXorLow());
-    }
-    Digest found = Digest.of(rows);
-    if (!found.equals(fold.digest)) {
-      throw new TornStateException(
-          "%s: state at offset %d has %s, its rows give %s; the store must be restored from the changelog"
-              .formatted(spec.name(), fold.nextOffset, fold.digest, found));
     }
     byte[] stored = rows.get(Keys.LAYOUT);
     if (stored != null) {
@@ -114,9 +108,31 @@ public final class Fold {
     return layout;
   }
 
-  /** Returns the digest of all rows. */
-  public Digest digest() {
-    return digest;
+  /**
+   * Writes to the rows that it was given: before each commit, and before anyone else reads them.
+   * What is not settled is lost with this object, and folded again.
+   */
+  public void settle() {
+    LogClock at = clock;
+    if (at == null) {
+      return;
+    }
+    lastSent.settle();
+    rows.settle();
+    Digest digest = rows.digest();
+    rows.putBeside(
+        Keys.FOLD,
+        codec.encode(
+            new FoldState(
+                nextOffset,
+                at.reference(),
+                at.elapsed(),
+                at.wall(),
+                at.jumpTicks(),
+                at.jumpTo(),
+                digest.rows(),
+                digest.xorHigh(),
+                digest.xorLow())));
   }
 
   /** Returns the time of the last record. */
@@ -172,8 +188,8 @@ public final class Fold {
       if (fault == null) {
         adopt(next);
         tick(record, next, false);
-        writer.put(Keys.LAYOUT, codec.encode(next));
-        finish(record);
+        rows.put(Keys.LAYOUT, codec.encode(next));
+        nextOffset = record.offset() + 1;
         return List.of();
       }
       content = new Inbound.Content.Rejected(fault);
@@ -182,7 +198,7 @@ public final class Fold {
     tickedBy = value instanceof Tick tick ? tick.getSender() : null;
     LogTime now = tick(record, current, tickedBy != null);
     List<Announcement> announced = decide(record, content, current, now);
-    finish(record);
+    nextOffset = record.offset() + 1;
     return announced;
   }
 
@@ -195,14 +211,14 @@ public final class Fold {
         if (spec.twice()) {
           result.requireSame(turn(record, accepted.value(), current, now), spec.name(), record);
         }
-        result.overlay().writes().forEach((key, row) -> writer.put(key, row.orElse(null)));
-        result.effects().writePrevious(writer);
+        result.overlay().writeTo(rows);
+        result.effects().accept();
         announced = result.effects().announcements();
       } catch (RejectedInputException | EffectRefusedException e) {
         announced = reject(record, String.valueOf(e.getMessage()), current);
       }
       if (accepted.position() != null) {
-        inbound.writeMark(accepted.position(), writer);
+        inbound.writeMark(accepted.position());
       }
       return announced;
     }
@@ -214,7 +230,7 @@ public final class Fold {
   private TurnResult turn(LogRecord record, Object input, Layout current, LogTime now)
       throws RejectedInputException, EffectRefusedException {
     Overlay overlay = new Overlay(rows);
-    EffectBuffer effects = new EffectBuffer(current, record, rows, codec);
+    EffectBuffer effects = new EffectBuffer(current, record, lastSent, codec);
     RecordTurn turn = new RecordTurn(input, record, now, current, overlay, effects);
     requireNonNull(machine).apply(turn);
     return new TurnResult(overlay, effects);
@@ -223,7 +239,7 @@ public final class Fold {
   private List<Announcement> reject(LogRecord record, String reason, Layout current) {
     byte[] value = record.value() == null ? new byte[0] : record.value();
     int length = Math.min(value.length, REJECTED_BYTES);
-    EffectBuffer effects = new EffectBuffer(current, record, rows, codec);
+    EffectBuffer effects = new EffectBuffer(current, record, lastSent, codec);
     String key = record.key() == null ? "" : new String(record.key(), StandardCharsets.UTF_8);
     Rejected rejected =
         new Rejected(
@@ -238,7 +254,7 @@ public final class Fold {
       spec.alarm().accept("%s: rejected record was not kept: %s".formatted(spec.name(), e));
       return List.of();
     }
-    effects.writePrevious(writer);
+    effects.accept();
     return effects.announcements();
   }
 
@@ -248,24 +264,6 @@ public final class Fold {
             ? LogClock.startingAt(record.timestamp())
             : clock.advance(record.timestamp(), current.getTickMillis(), isTick);
     return clock.now();
-  }
-
-  private void finish(LogRecord record) {
-    nextOffset = record.offset() + 1;
-    LogClock at = requireNonNull(clock);
-    rows.put(
-        Keys.FOLD,
-        codec.encode(
-            new FoldState(
-                nextOffset,
-                at.reference(),
-                at.elapsed(),
-                at.wall(),
-                at.jumpTicks(),
-                at.jumpTo(),
-                digest.rows(),
-                digest.xorHigh(),
-                digest.xorLow())));
   }
 
   private void adopt(Layout next) {

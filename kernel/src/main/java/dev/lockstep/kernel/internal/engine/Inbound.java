@@ -39,9 +39,9 @@ final class Inbound {
   private final Rows rows;
   private final Consumer<String> alarm;
 
-  Inbound(FoldSpec spec, Rows rows) {
+  Inbound(FoldSpec spec, Rows rows, RecordCodec codec) {
     this.name = spec.name();
-    this.codec = codec(spec.machine());
+    this.codec = codec;
     this.rows = rows;
     this.alarm = spec.alarm();
   }
@@ -89,8 +89,8 @@ final class Inbound {
   }
 
   /** Writes the mark of an effect; also of one whose payload is bad, or it would come for ever. */
-  void writeMark(EffectPosition position, Fold.Writer writer) {
-    writer.put(
+  void writeMark(EffectPosition position) {
+    rows.put(
         Keys.mark(position.topic(), position.partition()),
         PositionMark.at(position).format().getBytes(StandardCharsets.UTF_8));
   }

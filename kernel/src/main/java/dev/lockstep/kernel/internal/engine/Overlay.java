@@ -69,6 +69,12 @@ final class Overlay implements Store {
     return writes;
   }
 
+  /** Writes the changes to other rows. */
+  void writeTo(Rows rows) {
+    writes.forEach(
+        (key, value) -> value.ifPresentOrElse(row -> rows.put(key, row), () -> rows.delete(key)));
+  }
+
   /** Two sorted sources into one: a write hides the base row of the same key. */
   private static final class Merge {
 

@@ -311,7 +311,11 @@ public final class LogFollower implements AutoCloseable {
     try {
       FoldSpec spec =
           new FoldSpec(
-              machine, partition.partition(), false, alarm -> LOG.warn("{}: {}", partition, alarm));
+              machine,
+              partition.partition(),
+              FoldSpec.UNWRITTEN_ROWS,
+              false,
+              alarm -> LOG.warn("{}: {}", partition, alarm));
       TopicPartition changelog =
           new TopicPartition(StreamsSettings.changelog(applicationId), partition.partition());
       Fold fold = Fold.over(spec, Seed.read(config, changelog));

@@ -7,4 +7,5 @@ record HostParts(
     LogGuard guard,
     Ticker ticker,
     LocalState local,
+    int unwrittenRows,
     boolean twice) {}

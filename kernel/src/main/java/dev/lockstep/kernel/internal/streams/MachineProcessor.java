@@ -10,7 +10,6 @@ import dev.lockstep.kernel.PartitionStoppedException;
 import dev.lockstep.kernel.internal.engine.Fold;
 import dev.lockstep.kernel.internal.engine.FoldSpec;
 import dev.lockstep.kernel.internal.engine.LogRecord;
-import dev.lockstep.kernel.internal.engine.MirroredRows;
 import dev.lockstep.kernel.internal.engine.TornStateException;
 import dev.lockstep.schema.LockstepHeaders;
 import java.util.List;
@@ -59,11 +58,13 @@ final class MachineProcessor implements Processor<byte[], byte[], Void, Void> {
         new FoldSpec(
             machine,
             own.partition(),
+            parts.unwrittenRows(),
             parts.twice(),
             message -> parts.alarms().raise(own.toString(), message));
     try {
-      Fold taken = Fold.over(spec, new MirroredRows(new StreamsRows(store), machine.inMemory()));
+      Fold taken = Fold.over(spec, new StreamsRows(store));
       parts.guard().onAssigned(own, taken.nextOffset());
+      SettledStore.in(store).beforeCommit(taken::settle);
       fold = taken;
       parts.local().stamp(context.taskId().toString());
       publishDeadlines(taken, own);

@@ -84,7 +84,9 @@ public final class StreamsHost implements AutoCloseable {
       LogGuard guard = new LogGuard(log, stopped, alarms);
       Ticker ticker = ticker(layout);
       LocalState local = new LocalState(options.stateDirectory(), applicationId);
-      parts = new HostParts(stopped, alarms, guard, ticker, local, options.twice());
+      parts =
+          new HostParts(
+              stopped, alarms, guard, ticker, local, options.unwrittenRows(), options.twice());
       ignoreExtraPartitions(layout);
       local.clean();
       launch();

@@ -33,21 +33,24 @@ public final class StreamsSettings {
         "log", new ByteArrayDeserializer(), new ByteArrayDeserializer(), machine.inputTopic());
     topology.addProcessor("fold", () -> new MachineProcessor(machine, parts), "log");
     topology.addStateStore(
-        Stores.keyValueStoreBuilder(
-                Stores.persistentKeyValueStore(MachineProcessor.STORE),
-                Serdes.Bytes(),
-                Serdes.ByteArray())
-            .withCachingEnabled()
-            .withLoggingEnabled(
-                Map.of(
-                    // records would carry the time of the command: an hour of backlog is then
-                    // compacted at once
-                    "message.timestamp.type", "LogAppendTime",
-                    "segment.bytes", Integer.toString(32 << 20),
-                    "min.cleanable.dirty.ratio", "0.1",
-                    "min.compaction.lag.ms", "60000",
-                    // longer than any state is read on from (LocalState)
-                    "delete.retention.ms", Long.toString(LocalState.TOMBSTONES_KEPT.toMillis()))),
+        new SettledStore.Builder(
+            Stores.keyValueStoreBuilder(
+                    Stores.persistentKeyValueStore(MachineProcessor.STORE),
+                    Serdes.Bytes(),
+                    Serdes.ByteArray())
+                // the fold itself keeps what changes between two commits
+                .withCachingDisabled()
+                .withLoggingEnabled(
+                    Map.of(
+                        // records would carry the time of the command: an hour of backlog is then
+                        // compacted at once
+                        "message.timestamp.type", "LogAppendTime",
+                        "segment.bytes", Integer.toString(32 << 20),
+                        "min.cleanable.dirty.ratio", "0.1",
+                        "min.compaction.lag.ms", "60000",
+                        // longer than any state is read on from (LocalState)
+                        "delete.retention.ms",
+                            Long.toString(LocalState.TOMBSTONES_KEPT.toMillis())))),
         "fold");
     return topology;
   }
@@ -64,8 +67,6 @@ public final class StreamsSettings {
     settings.put(StreamsConfig.POLL_MS_CONFIG, "5");
     settings.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, Integer.toString(options.threads()));
     settings.put(StreamsConfig.STATE_DIR_CONFIG, stateDirectory.toString());
-    settings.put(
-        StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, Long.toString(options.cacheBytes()));
     settings.put(StreamsConfig.REPLICATION_FACTOR_CONFIG, "-1");
     settings.put("group.protocol", "classic");
     settings.put(

@@ -53,6 +53,7 @@ public final class LockMachine implements Machine {
       locks.force(force);
     }
     locks.handOver();
+    locks.write();
   }
 
   @Override

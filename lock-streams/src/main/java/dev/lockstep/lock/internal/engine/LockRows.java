@@ -30,6 +30,9 @@ import org.jspecify.annotations.Nullable;
  *
  * Small rows instead of one value per key: a key with 10,000 waiters costs the same per hand-off as
  * one with two. Names hold no NUL, so it can separate them.
+ *
+ * <p>A turn reads each key, request and session once and writes it once, at {@link #write}: whoever
+ * asks for one in between is given the same object.
  */
 final class LockRows {
 
@@ -53,12 +56,28 @@ final class LockRows {
   record Holder(RequestId id, int permits, long token) {}
 
   private final Store store;
+  private final Working<String, Key> keys = new Working<>(this::readKey, this::writeKey);
+  private final Working<RequestId, Request> requests =
+      new Working<>(this::readRequest, this::writeRequest);
+  private final Working<String, LockSessionState> sessions =
+      new Working<>(this::readSession, this::writeSession);
 
   LockRows(Store store) {
     this.store = store;
   }
 
+  /** Writes what was changed; the turn's last act. */
+  void write() {
+    keys.write();
+    requests.write();
+    sessions.write();
+  }
+
   @Nullable Key key(String name) {
+    return keys.get(name);
+  }
+
+  private @Nullable Key readKey(String name) {
     LockKeyState stored = (LockKeyState) read(named('k', name));
     return stored == null ? null : Key.of(name, stored);
   }
@@ -87,13 +106,13 @@ final class LockRows {
     return new String(row.key(), 1, row.key().length - 1, StandardCharsets.UTF_8);
   }
 
-  /** Writes a key as it is now; nothing is left of an idle one. */
+  /** Keeps a key as it is; nothing is left of an idle one. */
   void put(Key key) {
-    if (key.isIdle()) {
-      store.delete(named('k', key.name));
-    } else {
-      store.put(named('k', key.name), CODEC.encode(key.stored()));
-    }
+    keys.put(key.name, key.isIdle() ? null : key);
+  }
+
+  private void writeKey(String name, @Nullable Key key) {
+    write(named('k', name), key == null ? null : key.stored());
   }
 
   void enqueue(String key, Request request) {
@@ -147,16 +166,24 @@ final class LockRows {
   }
 
   @Nullable Request request(RequestId id) {
+    return requests.get(id);
+  }
+
+  private @Nullable Request readRequest(RequestId id) {
     LockRequestState stored = (LockRequestState) read(requestKey(id));
     return stored == null ? null : Request.of(id, stored);
   }
 
   void put(Request request) {
-    store.put(requestKey(request.id), CODEC.encode(request.stored()));
+    requests.put(request.id, request);
   }
 
   void deleteRequest(RequestId id) {
-    store.delete(requestKey(id));
+    requests.put(id, null);
+  }
+
+  private void writeRequest(RequestId id, @Nullable Request request) {
+    write(requestKey(id), request == null ? null : request.stored());
   }
 
   List<RequestId> requestsOf(String owner) {
@@ -165,6 +192,10 @@ final class LockRows {
 
   /** Returns the requests with {@code from <= number < to}; numbers are at least 1. */
   List<RequestId> requestsOf(String owner, long from, long to) {
+    if (from >= to) {
+      return List.of();
+    }
+    requests.write();
     List<RequestId> found = new ArrayList<>();
     int number = separated('r', owner).length;
     for (Store.Row row :
@@ -190,15 +221,23 @@ final class LockRows {
   }
 
   @Nullable LockSessionState session(String session) {
+    return sessions.get(session);
+  }
+
+  private @Nullable LockSessionState readSession(String session) {
     return (LockSessionState) read(named('s', session));
   }
 
   void putSession(String session, LockSessionState state) {
-    store.put(named('s', session), CODEC.encode(state));
+    sessions.put(session, state);
   }
 
   void deleteSession(String session) {
-    store.delete(named('s', session));
+    sessions.put(session, null);
+  }
+
+  private void writeSession(String session, @Nullable LockSessionState state) {
+    write(named('s', session), state);
   }
 
   void putDue(long at, char kind, RequestId id) {
@@ -230,6 +269,14 @@ final class LockRows {
   private @Nullable Object read(byte[] key) {
     byte[] row = store.get(key);
     return row == null ? null : CODEC.decode(row);
+  }
+
+  private void write(byte[] key, @Nullable Object value) {
+    if (value == null) {
+      store.delete(key);
+    } else {
+      store.put(key, CODEC.encode(value));
+    }
   }
 
   private static byte[] named(char kind, String name) {

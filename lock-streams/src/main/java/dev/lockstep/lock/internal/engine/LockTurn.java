@@ -65,6 +65,11 @@ final class LockTurn {
     new HandOver(turn, rows, requests, sessions).run();
   }
 
+  /** Writes what has changed. */
+  void write() {
+    rows.write();
+  }
+
   void acquire(Acquire acquire) throws RejectedInputException {
     AcquireRules.requireAnswerable(turn, acquire.getReplyTo());
     AcquireRules.requireName("Owner", acquire.getOwner());

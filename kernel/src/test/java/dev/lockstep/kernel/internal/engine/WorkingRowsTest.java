@@ -6,23 +6,25 @@ import dev.lockstep.kernel.Store.Row;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import java.util.function.Predicate;
 import org.junit.jupiter.api.Test;
 
-class MirroredRowsTest {
+class WorkingRowsTest {
 
-  /** Whatever is written, read or scanned: as without the mirror, in the store and in it. */
+  /** Whatever is written, read or scanned: as on plain rows; and so is what was settled. */
   @Test
-  void mirrorChangesNothing() {
+  void readsWhatWasWrittenAndSettlesWhatIsLeftOfIt() {
     Random random = new Random(20261121L);
     for (int run = 0; run < 200; run++) {
       MapRows plain = new MapRows();
-      MapRows store = new MapRows();
+      Rows store = new Written(new ArrayList<>());
       for (int i = 0; i < 20; i++) {
         byte[] key = key(random);
         plain.put(key, value(random));
         store.put(key, plain.get(key));
       }
-      MirroredRows rows = new MirroredRows(store, "bc");
+      int most = 1 + random.nextInt(20);
+      WorkingRows rows = WorkingRows.over(store, "bc", most, Digest.of(store));
       for (int i = 0; i < 300; i++) {
         byte[] key = key(random);
         if (random.nextInt(3) == 0) {
@@ -35,15 +37,72 @@ class MirroredRowsTest {
         }
         byte[] other = key(random);
         assertThat(rows.get(other)).isEqualTo(plain.get(other));
+        if (random.nextInt(50) == 0) {
+          rows.settle();
+          assertThat(visit(store, new byte[0], new byte[] {2}))
+              .isEqualTo(visit(plain, new byte[0], new byte[] {2}));
+          assertThat(rows.digest()).isEqualTo(Digest.of(plain));
+        }
         byte[] from = key(random);
         byte[] to = random.nextBoolean() ? key(random) : Keys.after(from);
         if (java.util.Arrays.compareUnsigned(from, to) <= 0) {
           assertThat(visit(rows, from, to)).isEqualTo(visit(plain, from, to));
         }
       }
+      rows.settle();
       assertThat(visit(store, new byte[0], new byte[] {2}))
           .isEqualTo(visit(plain, new byte[0], new byte[] {2}));
-      assertThat(Digest.of(rows)).isEqualTo(Digest.of(plain));
+      assertThat(rows.digest()).isEqualTo(Digest.of(plain));
+    }
+  }
+
+  @Test
+  void rowThatCameAndWentIsNotWritten() {
+    List<byte[]> written = new ArrayList<>();
+    Rows store = new Written(written);
+    WorkingRows rows = WorkingRows.over(store, "b", 100, Digest.EMPTY);
+    for (byte kind : new byte[] {'a', 'b'}) {
+      byte[] key = {1, kind};
+      rows.put(key, new byte[] {1});
+      rows.put(key, new byte[] {2});
+      rows.delete(key);
+    }
+    byte[] kept = {1, 'b', 7};
+    rows.put(kept, new byte[] {1});
+    rows.put(kept, new byte[] {2});
+
+    rows.settle();
+
+    assertThat(written).containsExactly(kept);
+  }
+
+  /** Rows that remember who wrote. */
+  private record Written(MapRows rows, List<byte[]> keys) implements Rows {
+
+    Written(List<byte[]> keys) {
+      this(new MapRows(), keys);
+    }
+
+    @Override
+    public byte[] get(byte[] key) {
+      return rows.get(key);
+    }
+
+    @Override
+    public void put(byte[] key, byte[] value) {
+      keys.add(key);
+      rows.put(key, value);
+    }
+
+    @Override
+    public void delete(byte[] key) {
+      keys.add(key);
+      rows.delete(key);
+    }
+
+    @Override
+    public void visit(byte[] from, byte[] to, Predicate<Row> visitor) {
+      rows.visit(from, to, visitor);
     }
   }
 
