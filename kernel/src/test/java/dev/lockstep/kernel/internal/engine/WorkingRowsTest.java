@@ -114,7 +114,7 @@ class WorkingRowsTest {
 
   private static byte[] key(Random random) {
     if (random.nextInt(5) == 0) {
-      return new byte[] {0, (byte) ('f' + random.nextInt(3))};
+      return new byte[] {0, (byte) ('l' + random.nextInt(3))};
     }
     byte[] key = new byte[2 + random.nextInt(2)];
     key[0] = 1;
