@@ -49,7 +49,7 @@ export class LockClient extends EventEmitter {
     await this.#send(partition, key, 'Acquire', {
       owner: session.owner, number, lowestUnanswered: Math.min(...session.pending), ttlMillis: this.#ttl,
       keys: [key], mode: 'EXCLUSIVE', permits: 0, capacity: 0, priority: 0, waitMillis, delayMillis: 0,
-      onBehalfOf: 'node', rest: [], earlier: [], replyTo: this.#replyTo,
+      onBehalfOf: 'node', task: '', rest: [], earlier: [], replyTo: this.#replyTo,
     });
     const reply = await answer.finally(() => session.pending.delete(number));
     if (reply.outcome !== 'GRANTED') {
@@ -73,7 +73,7 @@ export class LockClient extends EventEmitter {
     });
     await this.#send(lock.partition, lock.key, 'Release', {
       owner: session.owner, number, lowestUnanswered: Math.min(number, ...session.pending),
-      acquire: lock.number, token: lock.token, replyTo: this.#replyTo,
+      acquire: lock.number, token: lock.token, quiet: false, replyTo: this.#replyTo,
     });
     return (await answer).released;
   }

@@ -96,12 +96,27 @@ public final class DistributedLock {
   }
 
   /**
+   * Says what asks for one lock after the other, so that {@link DeadlockDetector} sees who waits
+   * for whom. Calls that block name their thread by themselves; others name nothing.
+   *
+   * @param name unique in this client, up to 256 characters
+   * @return changed copy
+   */
+  public DistributedLock inTask(String name) {
+    if (name.isEmpty() || name.length() > 256) {
+      throw new IllegalArgumentException("Task has 1 to 256 characters, not " + name.length());
+    }
+    return with(terms.withTask(name));
+  }
+
+  /**
    * Acquires, waiting in the queue.
    *
    * @param wait longest wait, elapsed log time
    * @return the lease
    * @throws LockTimeoutException when it was not granted in time
    * @throws LockDeniedException when the service refuses the request
+   * @throws LockDeadlockException when it was found to wait in a circle, and chosen to give up
    * @throws LockOrderException when the calling thread holds a lock that sorts behind, and the
    *     client refuses that ({@link LockClientOptions.Nesting})
    * @throws LockException when the service does not answer, or the client was closed

@@ -122,11 +122,12 @@ public interface Lease extends AutoCloseable {
   /**
    * Releases the locks.
    *
-   * @return done when the service has answered; false: they were lost before
+   * @return done when the release stands in the log; true: the locks were held until then, false:
+   *     they were lost before, or that is not known because the session has ended meanwhile
    */
   CompletableFuture<Boolean> release();
 
-  /** Same as {@link #release}, without waiting for the answer. */
+  /** Same as {@link #release}, without waiting for the log. */
   @Override
   void close();
 }

@@ -106,7 +106,7 @@ public final class LockAdmin implements AutoCloseable {
     return text;
   }
 
-  private void append(String key, Object order) {
+  void append(String key, Object order) {
     try {
       producer
           .send(

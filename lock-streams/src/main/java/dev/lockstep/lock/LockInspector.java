@@ -3,6 +3,7 @@ package dev.lockstep.lock;
 import dev.lockstep.kernel.Follower;
 import dev.lockstep.kernel.KernelException;
 import dev.lockstep.lock.internal.engine.LockReport;
+import dev.lockstep.lock.internal.engine.Waiting;
 import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.schema.Partitions;
 import java.time.Duration;
@@ -108,6 +109,16 @@ public final class LockInspector implements AutoCloseable {
         .filter(lock -> lock.holders().stream().anyMatch(each -> !exists.test(each.session())))
         .limit(most)
         .toList();
+  }
+
+  /** Returns the keys that somebody waits for; partitions are read one after the other. */
+  List<Waiting> waiting() {
+    awaitCurrent();
+    List<Waiting> all = new ArrayList<>();
+    for (int i = 0; i < partitions; i++) {
+      all.addAll(read(i, LockReport::waiting));
+    }
+    return all;
   }
 
   /** Ends it. */

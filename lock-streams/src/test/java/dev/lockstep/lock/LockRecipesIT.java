@@ -21,14 +21,19 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Queue;
 import java.util.Set;
+import java.util.concurrent.BrokenBarrierException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.regex.Pattern;
 import javax.sql.DataSource;
+import net.javacrumbs.shedlock.core.DefaultLockingTaskExecutor;
+import net.javacrumbs.shedlock.core.LockConfiguration;
+import net.javacrumbs.shedlock.core.SimpleLock;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -171,6 +176,101 @@ class LockRecipesIT {
             () -> JobLock.of(client, "job", Duration.ofSeconds(1), Duration.ofSeconds(2)))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageContaining("not below at least PT2S");
+  }
+
+  @Test
+  void shedLockRunsAJobInOneProcessOnly() throws Exception {
+    LockConfiguration job =
+        new LockConfiguration(Instant.now(), "shed", Duration.ofMinutes(1), Duration.ofSeconds(2));
+    try (LockClient other = world.client()) {
+      DefaultLockingTaskExecutor one = new DefaultLockingTaskExecutor(new ShedLockProvider(client));
+      DefaultLockingTaskExecutor two = new DefaultLockingTaskExecutor(new ShedLockProvider(other));
+      AtomicInteger runs = new AtomicInteger();
+
+      one.executeWithLock((Runnable) runs::incrementAndGet, job);
+      two.executeWithLock((Runnable) runs::incrementAndGet, job);
+
+      assertThat(runs).as("kept for at least 2 s").hasValue(1);
+      await()
+          .atMost(WAIT)
+          .until(
+              () -> {
+                two.executeWithLock((Runnable) runs::incrementAndGet, job);
+                return runs.get() == 2;
+              });
+    }
+  }
+
+  @Test
+  void shedLockIsExtendedAndGivenBackWhenItsTimeIsOver() throws Exception {
+    ShedLockProvider provider = new ShedLockProvider(client);
+    LockConfiguration job =
+        new LockConfiguration(Instant.now(), "extended", Duration.ofMillis(500), Duration.ZERO);
+
+    SimpleLock lock = provider.lock(job).orElseThrow();
+    SimpleLock longer = lock.extend(Duration.ofSeconds(2), Duration.ZERO).orElseThrow();
+    long begun = System.nanoTime();
+    await().atMost(WAIT).until(() -> provider.lock(job).isPresent());
+
+    assertThat(Duration.ofNanos(System.nanoTime() - begun)).isGreaterThan(Duration.ofMillis(1900));
+    assertThat(longer.extend(Duration.ofSeconds(2), Duration.ZERO)).isEmpty();
+  }
+
+  /** Two threads that nest two locks the other way round; on keys of several partitions. */
+  @Test
+  void oneOfACircleIsToldAndTheOtherGoesOn() throws Exception {
+    CyclicBarrier bothHoldOne = new CyclicBarrier(2);
+    Queue<LockDeadlockException> told = new ConcurrentLinkedQueue<>();
+    AtomicInteger done = new AtomicInteger();
+    try (DeadlockDetector detector =
+            DeadlockDetector.start(world.config(), Duration.ofMillis(200));
+        LockClient other = world.client()) {
+      List<Thread> threads =
+          List.of(
+              nesting(client, "circle-1", "circle-2", bothHoldOne, told, done),
+              nesting(other, "circle-2", "circle-1", bothHoldOne, told, done));
+      for (Thread thread : threads) {
+        thread.join(30_000);
+      }
+
+      assertThat(done).hasValue(1);
+      assertThat(told)
+          .singleElement()
+          .satisfies(
+              error ->
+                  assertThat(error)
+                      .hasMessageContaining("'circle-1'")
+                      .hasMessageContaining("'circle-2'")
+                      .hasMessageContaining("holds under token"));
+      assertThat(detector.broken()).isEqualTo(1);
+    }
+  }
+
+  private static Thread nesting(
+      LockClient client,
+      String first,
+      String second,
+      CyclicBarrier bothHoldOne,
+      Queue<LockDeadlockException> told,
+      AtomicInteger done) {
+    Thread thread =
+        new Thread(
+            () -> {
+              try (Lease outer = client.lock(first).acquire(WAIT)) {
+                bothHoldOne.await();
+                try (Lease inner = client.lock(second).acquire(Duration.ofMinutes(1))) {
+                  outer.ensureValid();
+                  inner.ensureValid();
+                  done.incrementAndGet();
+                }
+              } catch (LockDeadlockException e) {
+                told.add(e);
+              } catch (InterruptedException | BrokenBarrierException e) {
+                throw new IllegalStateException(e);
+              }
+            });
+    thread.start();
+    return thread;
   }
 
   @Test

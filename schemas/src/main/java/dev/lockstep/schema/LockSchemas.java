@@ -1,5 +1,6 @@
 package dev.lockstep.schema;
 
+import dev.lockstep.schema.lock.AbortWait;
 import dev.lockstep.schema.lock.Acquire;
 import dev.lockstep.schema.lock.AcquireReply;
 import dev.lockstep.schema.lock.Cancel;
@@ -40,6 +41,7 @@ public final class LockSchemas {
           KeepAlive.class,
           CloseSession.class,
           ForceRelease.class,
+          AbortWait.class,
           ChangeMode.class,
           Revoke.class,
           AcquireReply.class,

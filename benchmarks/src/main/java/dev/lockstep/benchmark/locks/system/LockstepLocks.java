@@ -25,7 +25,7 @@ import org.apache.kafka.common.utils.AppInfoParser;
 /** Lockstep: a broker and a lock service, each a process of its own. */
 public final class LockstepLocks implements LockSystem {
 
-  private static final int PARTITIONS = 4;
+  private static final int PARTITIONS = Integer.getInteger("parts", 1);
   private static final Duration PATIENCE = Duration.ofSeconds(60);
 
   private final KafkaCluster cluster;

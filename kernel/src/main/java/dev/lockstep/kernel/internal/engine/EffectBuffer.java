@@ -16,6 +16,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** The effects of one record, each checked against the Layout before it exists. */
 final class EffectBuffer implements Effects {
@@ -26,6 +27,9 @@ final class EffectBuffer implements Effects {
   private final RecordCodec codec;
   private final List<Announcement> announcements = new ArrayList<>();
   private final Map<Target, EffectPosition> last = new LinkedHashMap<>();
+
+  private String source = "";
+  private @Nullable String time;
 
   EffectBuffer(Layout layout, LogRecord cause, LastSent lastSent, RecordCodec codec) {
     this.layout = layout;
@@ -113,7 +117,10 @@ final class EffectBuffer implements Effects {
   }
 
   private List<Announcement.HeaderText> headers(EffectPosition position, Object record) {
-    String source = position.topic() + "/" + position.partition();
+    if (time == null) {
+      source = position.topic() + "/" + position.partition();
+      time = Instant.ofEpochMilli(position.logTime()).toString();
+    }
     return List.of(
         new Announcement.HeaderText(LockstepHeaders.POSITION, position.format()),
         new Announcement.HeaderText(LockstepHeaders.CE_SPECVERSION, "1.0"),
@@ -121,7 +128,6 @@ final class EffectBuffer implements Effects {
             LockstepHeaders.CE_ID, source + "/" + position.epoch() + "." + position.point()),
         new Announcement.HeaderText(LockstepHeaders.CE_SOURCE, "/lockstep/" + source),
         new Announcement.HeaderText(LockstepHeaders.CE_TYPE, record.getClass().getName()),
-        new Announcement.HeaderText(
-            LockstepHeaders.CE_TIME, Instant.ofEpochMilli(position.logTime()).toString()));
+        new Announcement.HeaderText(LockstepHeaders.CE_TIME, time));
   }
 }

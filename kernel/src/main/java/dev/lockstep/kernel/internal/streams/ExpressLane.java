@@ -4,6 +4,8 @@ import dev.lockstep.kernel.Announcement;
 import dev.lockstep.kernel.HostOptions;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
@@ -36,6 +38,7 @@ public final class ExpressLane {
    * own counter and for a bounded time, not on flush(). */
 
   private static final Duration SETTLE_MARGIN = Duration.ofMillis(500);
+  private static final int MOST_HELD = 256;
   private static final ThreadLocal<@Nullable ExpressLane> OF_THREAD = new ThreadLocal<>();
 
   private final Producer<byte[], byte[]> producer;
@@ -43,6 +46,7 @@ public final class ExpressLane {
   private final Consumer<String> onFailure;
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition changed = lock.newCondition();
+  private final List<Announcement> held = new ArrayList<>();
   private long sent;
   private long acknowledged;
   private volatile @Nullable String failure;
@@ -98,6 +102,30 @@ public final class ExpressLane {
     OF_THREAD.set(this);
   }
 
+  /**
+   * Keeps effects until the records that were polled together are folded, so that they leave
+   * together: one request instead of two or more, a first small one among them.
+   */
+  void hold(List<Announcement> effects) {
+    held.addAll(effects);
+    if (held.size() >= MOST_HELD) {
+      sendHeld();
+    }
+  }
+
+  private void sendHeld() {
+    held.forEach(this::send);
+    held.clear();
+  }
+
+  /** Sends what the lane of the calling thread holds, if it has one. */
+  static void sendHeldOfThread() {
+    ExpressLane lane = OF_THREAD.get();
+    if (lane != null) {
+      lane.sendHeld();
+    }
+  }
+
   /** Sends an effect, or drops it when the lane has failed. Only an Error is thrown. */
   public void send(Announcement effect) {
     if (failure != null) {
@@ -130,6 +158,7 @@ public final class ExpressLane {
    *     dirty, makes a new producer and folds again from the last commit
    */
   void settle() {
+    sendHeld();
     long left = settleTimeout.toNanos();
     long missing;
     boolean interrupted = false;

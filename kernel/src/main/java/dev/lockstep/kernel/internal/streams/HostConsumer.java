@@ -36,6 +36,8 @@ final class HostConsumer extends KafkaConsumer<byte[], byte[]> {
 
   @Override
   public ConsumerRecords<byte[], byte[]> poll(Duration timeout) {
+    // Streams polls when it has processed what it polled before
+    ExpressLane.sendHeldOfThread();
     pauseStopped();
     ConsumerRecords<byte[], byte[]> polled = super.poll(timeout);
     Map<TopicPartition, List<ConsumerRecord<byte[], byte[]>>> kept = new HashMap<>();

@@ -93,8 +93,7 @@ final class MachineProcessor implements Processor<byte[], byte[], Void, Void> {
       current.skipTo(metadata.offset());
     }
     List<Announcement> effects = fold(current, own, record, metadata.offset());
-    ExpressLane lane = ExpressLane.ofThread();
-    effects.forEach(lane::send);
+    ExpressLane.ofThread().hold(effects);
     parts.guard().onProgress(own);
     if (System.nanoTime() - deadlinesReadAt >= DEADLINES_EVERY_NANOS) {
       publishDeadlines(current, own);

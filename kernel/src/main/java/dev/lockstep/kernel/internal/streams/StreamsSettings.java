@@ -93,6 +93,8 @@ public final class StreamsSettings {
     settings.put(StreamsConfig.producerPrefix("batch.size"), Integer.toString(256 * 1024));
     settings.put("request.timeout.ms", Long.toString(timeouts.request().toMillis()));
     settings.put("task.timeout.ms", "300000");
+    // each task has one input: there is nothing to wait for, and nothing to ask at each record
+    settings.put(StreamsConfig.MAX_TASK_IDLE_MS_CONFIG, "-1");
     options
         .clientSettings()
         .forEach(

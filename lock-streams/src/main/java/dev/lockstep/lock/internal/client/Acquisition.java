@@ -1,6 +1,7 @@
 package dev.lockstep.lock.internal.client;
 
 import dev.lockstep.lock.Lease;
+import dev.lockstep.lock.LockDeadlockException;
 import dev.lockstep.lock.LockDeniedException;
 import dev.lockstep.lock.LockException;
 import dev.lockstep.lock.LockTimeoutException;
@@ -206,6 +207,7 @@ final class Acquisition {
               reply.getHolder(),
               reply.getHolderToken(),
               reply.getAhead());
+      case DEADLOCK -> new LockDeadlockException(named + ": " + reply.getReason());
       case DENIED ->
           new LockDeniedException(
               named + ": " + reply.getReason(), Duration.ofMillis(reply.getRetryAfterMillis()));

@@ -48,6 +48,7 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -71,6 +72,7 @@ public final class ClientCore implements Commands, AutoCloseable {
   private final Map<Integer, PartitionSession> sessions = new ConcurrentHashMap<>();
   private final Set<Acquisition> acquisitions = ConcurrentHashMap.newKeySet();
   private final Tally tally = new Tally();
+  private final AtomicLong sets = new AtomicLong();
   private final Callbacks callbacks = new Callbacks();
   private final Questions questions = new Questions(callbacks);
   private final NestingCheck nesting;
@@ -147,7 +149,12 @@ public final class ClientCore implements Commands, AutoCloseable {
     }
     List<Wanted> wanted = new ArrayList<>();
     parts.forEach((partition, some) -> wanted.add(new Wanted(partition, some)));
-    Acquisition acquisition = new Acquisition(this, wanted, terms, wait);
+    // its parts in several partitions are one task, so that a circle through them is found
+    Terms named =
+        wanted.size() > 1 && terms.task().isEmpty()
+            ? terms.withTask("set " + sets.incrementAndGet())
+            : terms;
+    Acquisition acquisition = new Acquisition(this, wanted, named, wait);
     acquisitions.add(acquisition);
     long begun = System.nanoTime();
     CompletableFuture<Lease> lease = acquisition.start();
@@ -222,6 +229,7 @@ public final class ClientCore implements Commands, AutoCloseable {
         waitMillis,
         terms.delay().toMillis(),
         terms.onBehalfOf(),
+        terms.task(),
         rest.stream()
             .map(
                 part ->
@@ -267,7 +275,9 @@ public final class ClientCore implements Commands, AutoCloseable {
     if (!wait.isZero()) {
       nesting.beforeWait(keys);
     }
-    Lease lease = await(acquire(keys, terms, wait), keys);
+    Terms named =
+        terms.task().isEmpty() ? terms.withTask("thread " + Thread.currentThread().getId()) : terms;
+    Lease lease = await(acquire(keys, named, wait), keys);
     nesting.got(lease);
     return lease;
   }
@@ -291,21 +301,55 @@ public final class ClientCore implements Commands, AutoCloseable {
   public CompletableFuture<Boolean> release(Granted grant) {
     PartitionSession session = grant.session();
     synchronized (session.sending()) {
-      if (session.drop(grant.owner(), grant.number()) == null) {
+      Ticket ticket =
+          session.drop(grant.owner(), grant.number()) == null || closing
+              ? null
+              : session.next(grant.owner());
+      if (ticket == null) {
         return CompletableFuture.completedFuture(false);
       }
-      return ask(
-              grant,
-              ticket ->
-                  new Release(
-                      ticket.owner(),
-                      ticket.number(),
-                      ticket.lowestUnanswered(),
-                      grant.number(),
-                      grant.token(),
-                      replyTo))
-          .thenApply(reply -> reply instanceof ReleaseReply answer && answer.getReleased());
+      CompletableFuture<@Nullable Object> answer = questions.ask(ticket.owner(), ticket.number());
+      Outgoing release =
+          new Outgoing(
+              session,
+              ticket.owner(),
+              grant.keys().get(0),
+              new Release(
+                  ticket.owner(),
+                  ticket.number(),
+                  ticket.lowestUnanswered(),
+                  grant.number(),
+                  grant.token(),
+                  true,
+                  replyTo),
+              () -> releaseAppended(session, ticket),
+              () -> questions.answer(ticket.owner(), ticket.number(), null));
+      sender.send(release);
+      return answer.thenApply(
+          reply ->
+              reply instanceof ReleaseReply known
+                  // sent twice, the second frees nobody because the first has
+                  && (known.getReleased() || release.repeated().get()));
     }
+  }
+
+  /**
+   * The log decides, so a Release that stands there while the session lives has freed the lock: no
+   * answer is needed. In jeopardy it is not known whether the session lives.
+   */
+  private void releaseAppended(PartitionSession session, Ticket release) {
+    switch (session.releaseAppended(release)) {
+      case SAFE -> released(release);
+      case LOST -> questions.answer(release.owner(), release.number(), null);
+      case JEOPARDY -> {}
+    }
+  }
+
+  private void released(Ticket release) {
+    questions.answer(
+        release.owner(),
+        release.number(),
+        new ReleaseReply(release.owner(), release.number(), true));
   }
 
   @Override
@@ -443,15 +487,15 @@ public final class ClientCore implements Commands, AutoCloseable {
     }
   }
 
-  private static void prolonged(
-      @Nullable PartitionSession session, String owner, PendingAcquire pending) {
+  private void prolonged(@Nullable PartitionSession session, String owner, PendingAcquire pending) {
     if (session != null && session.prolongedBy(owner, pending.sentAt())) {
       safeAgain(session);
     }
   }
 
-  private static void safeAgain(PartitionSession session) {
+  private void safeAgain(PartitionSession session) {
     session.grants().forEach(Granted::changed);
+    session.takeReleases().forEach(this::released);
   }
 
   private void expire(@Nullable PartitionSession session, String owner) {
@@ -461,6 +505,7 @@ public final class ClientCore implements Commands, AutoCloseable {
     PartitionSession.Ended ended = session.end();
     tally.lost(ended.held().size());
     ended.held().forEach(Granted::changed);
+    ended.releases().forEach(r -> questions.answer(r.owner(), r.number(), null));
     ended
         .pending()
         .forEach(

@@ -6,6 +6,7 @@ import dev.lockstep.schema.SingleObjectCodec;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.BiConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -28,6 +29,7 @@ final class CommandSender implements AutoCloseable {
    *
    * @param appended called when it stands in the log; must be quick
    * @param dropped called instead when its session is over or the client is closed
+   * @param repeated set when it was sent again: it may stand in the log twice
    */
   record Outgoing(
       PartitionSession session,
@@ -35,7 +37,18 @@ final class CommandSender implements AutoCloseable {
       String key,
       Object command,
       Runnable appended,
-      Runnable dropped) {
+      Runnable dropped,
+      AtomicBoolean repeated) {
+
+    Outgoing(
+        PartitionSession session,
+        String owner,
+        String key,
+        Object command,
+        Runnable appended,
+        Runnable dropped) {
+      this(session, owner, key, command, appended, dropped, new AtomicBoolean());
+    }
 
     /** A command whose way nobody follows: only its answer counts. */
     Outgoing(PartitionSession session, String owner, String key, Object command) {
@@ -95,6 +108,7 @@ final class CommandSender implements AutoCloseable {
       return;
     }
     fault = "Commands cannot be appended to '%s': %s".formatted(topic, error);
+    outgoing.repeated().set(true);
     LOG.warn("Lock command was not appended, sent again: {}", error.toString());
     timer.accept(RESEND, () -> send(outgoing));
   }

@@ -1,6 +1,7 @@
 package dev.lockstep.lock.internal.client;
 
 import dev.lockstep.lock.Lease;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
@@ -38,6 +39,10 @@ final class PartitionSession {
   private final TreeMap<Long, PendingAcquire> pending = new TreeMap<>();
   private final TreeMap<Long, Granted> held = new TreeMap<>();
   private final TreeMap<Long, Long> beatSentAt = new TreeMap<>();
+
+  /** Releases that stand in the log, and that may have come too late. */
+  private final List<Ticket> releases = new ArrayList<>();
+
   private int generation = 1;
   private long nextNumber = 1;
   private long nextBeat = 1;
@@ -81,7 +86,7 @@ final class PartitionSession {
   }
 
   synchronized boolean isInUse() {
-    return !pending.isEmpty() || !held.isEmpty();
+    return !pending.isEmpty() || !held.isEmpty() || !releases.isEmpty();
   }
 
   synchronized @Nullable PendingAcquire answered(String owner, long number) {
@@ -130,6 +135,27 @@ final class PartitionSession {
     return owner.equals(owner()) && extend(sentAt);
   }
 
+  /**
+   * Tells of a Release that stands in the log whether its session lived then. JEOPARDY: not known
+   * now; it is kept until the session is safe again or ends.
+   */
+  synchronized Lease.State releaseAppended(Ticket release) {
+    if (!release.owner().equals(owner())) {
+      return Lease.State.LOST;
+    }
+    if (isSafe()) {
+      return Lease.State.SAFE;
+    }
+    releases.add(release);
+    return Lease.State.JEOPARDY;
+  }
+
+  synchronized List<Ticket> takeReleases() {
+    List<Ticket> taken = List.copyOf(releases);
+    releases.clear();
+    return taken;
+  }
+
   /** Returns true when the deadline has passed since the last look. */
   synchronized boolean fellIntoJeopardy() {
     if (safe && !isSafe()) {
@@ -152,7 +178,9 @@ final class PartitionSession {
 
   /** The session is over: a new one begins with the next command. */
   synchronized Ended end() {
-    Ended ended = new Ended(owner(), List.copyOf(pending.values()), List.copyOf(held.values()));
+    Ended ended =
+        new Ended(
+            owner(), List.copyOf(pending.values()), List.copyOf(held.values()), takeReleases());
     pending.clear();
     held.clear();
     beatSentAt.clear();
@@ -187,5 +215,6 @@ final class PartitionSession {
   }
 
   /** What a session held and waited for when it ended. */
-  record Ended(String owner, List<PendingAcquire> pending, List<Granted> held) {}
+  record Ended(
+      String owner, List<PendingAcquire> pending, List<Granted> held, List<Ticket> releases) {}
 }

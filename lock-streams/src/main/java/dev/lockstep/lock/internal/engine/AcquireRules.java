@@ -89,6 +89,10 @@ final class AcquireRules {
       return "On-behalf-of has up to %d characters, this one %d"
           .formatted(NAME_LIMIT, acquire.getOnBehalfOf().length());
     }
+    if (acquire.getTask().length() > NAME_LIMIT) {
+      return "Task has up to %d characters, this one %d"
+          .formatted(NAME_LIMIT, acquire.getTask().length());
+    }
     return null;
   }
 

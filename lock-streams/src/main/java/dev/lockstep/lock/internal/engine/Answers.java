@@ -114,6 +114,7 @@ final class Answers {
                 wait,
                 request.delayMillis,
                 request.onBehalfOf,
+                request.task,
                 request.rest.subList(1, request.rest.size()),
                 earlier,
                 request.replyTo));

@@ -7,6 +7,7 @@ import dev.lockstep.kernel.Store;
 import dev.lockstep.kernel.Turn;
 import dev.lockstep.schema.LockSchemas;
 import dev.lockstep.schema.SchemaCatalog;
+import dev.lockstep.schema.lock.AbortWait;
 import dev.lockstep.schema.lock.Acquire;
 import dev.lockstep.schema.lock.Cancel;
 import dev.lockstep.schema.lock.ChangeMode;
@@ -51,6 +52,8 @@ public final class LockMachine implements Machine {
       locks.revoke(revoke);
     } else if (input instanceof ForceRelease force) {
       locks.force(force);
+    } else if (input instanceof AbortWait abort) {
+      locks.abort(abort);
     }
     locks.handOver();
     locks.write();

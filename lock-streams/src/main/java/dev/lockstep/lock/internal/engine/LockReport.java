@@ -6,6 +6,7 @@ import dev.lockstep.lock.LockStatus;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /** Reads the state of locks for people. Pure; writes nothing. */
 public final class LockReport {
@@ -34,6 +35,57 @@ public final class LockReport {
   /** Returns the names of living sessions and sagas in their order. */
   public List<String> sessions(String prefix, int most) {
     return rows.sessions(prefix, most);
+  }
+
+  /** Returns the keys that somebody waits for. */
+  public List<Waiting> waiting() {
+    List<Waiting> all = new ArrayList<>();
+    for (Key key : rows.keys("", Integer.MAX_VALUE)) {
+      if (key.waiting > 0) {
+        all.add(waiting(key));
+      }
+    }
+    return all;
+  }
+
+  private Waiting waiting(Key key) {
+    List<Waiting.Holder> holders = new ArrayList<>();
+    if (!key.party.equals(RequestId.NOBODY)) {
+      // an offer counts like a grant: nobody else is served until it is granted or ends
+      Request party = rows.request(key.party);
+      int permits = party == null || key.isExclusive() ? key.capacity : party.permits;
+      holders.add(holder(key.party, party, permits, key.token));
+    }
+    for (LockRows.Holder each : rows.holders(key.name, Integer.MAX_VALUE)) {
+      holders.add(holder(each.id(), rows.request(each.id()), each.permits(), each.token()));
+    }
+    List<Waiting.Waiter> queue = new ArrayList<>();
+    for (LockRows.Place place : rows.queue(key.name, Integer.MAX_VALUE)) {
+      Request request = rows.request(place.id());
+      if (request != null) {
+        queue.add(
+            new Waiting.Waiter(
+                request.id,
+                task(request),
+                request.named(),
+                request.permits,
+                request.priority,
+                request.order));
+      }
+    }
+    return new Waiting(key.name, key.capacity, holders, queue);
+  }
+
+  private static Waiting.Holder holder(
+      RequestId id, @Nullable Request request, int permits, long token) {
+    return request == null
+        ? new Waiting.Holder(id, new Waiting.Task(id.owner(), ""), id.owner(), permits, token)
+        : new Waiting.Holder(id, task(request), request.named(), permits, token);
+  }
+
+  private static Waiting.Task task(Request request) {
+    return new Waiting.Task(
+        request.replyTo.getTopic() + "/" + request.replyTo.getKey(), request.task);
   }
 
   private LockStatus status(Key key) {

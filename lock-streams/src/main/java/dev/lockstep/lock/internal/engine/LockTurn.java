@@ -3,6 +3,7 @@ package dev.lockstep.lock.internal.engine;
 import dev.lockstep.kernel.RejectedInputException;
 import dev.lockstep.kernel.Turn;
 import dev.lockstep.lock.internal.engine.Answers.Reason;
+import dev.lockstep.schema.lock.AbortWait;
 import dev.lockstep.schema.lock.Acquire;
 import dev.lockstep.schema.lock.AcquireOutcome;
 import dev.lockstep.schema.lock.Cancel;
@@ -25,6 +26,8 @@ import org.jspecify.annotations.Nullable;
 
 /** What one record does to the locks of a partition: one method per command. */
 final class LockTurn {
+
+  private static final int CIRCLE_LIMIT = 2_000;
 
   private final Turn turn;
   private final LockRows rows;
@@ -181,8 +184,10 @@ final class LockTurn {
     if (request != null && current && request.isHolding()) {
       requests.release(request, ReleaseCause.RELEASED);
     }
-    answers.reply(
-        release.getReplyTo(), new ReleaseReply(release.getOwner(), release.getNumber(), current));
+    if (!current || !release.getQuiet()) {
+      answers.reply(
+          release.getReplyTo(), new ReleaseReply(release.getOwner(), release.getNumber(), current));
+    }
   }
 
   void cancel(Cancel cancel) {
@@ -298,6 +303,18 @@ final class LockTurn {
   void force(ForceRelease force) throws RejectedInputException {
     String by = ordered(force.getPrincipal(), force.getReason());
     requests.force(held(force.getKey(), force.getToken()), force.getToken(), by);
+  }
+
+  void abort(AbortWait abort) throws RejectedInputException {
+    if (abort.getCircle().isBlank() || abort.getCircle().length() > CIRCLE_LIMIT) {
+      throw new RejectedInputException(
+          "A circle is told in 1 to %d characters, here in %d"
+              .formatted(CIRCLE_LIMIT, abort.getCircle().length()));
+    }
+    Request request = rows.request(new RequestId(abort.getOwner(), abort.getAcquire()));
+    if (request != null && request.isWaiting()) {
+      requests.end(request, AcquireOutcome.DEADLOCK, Reason.of(abort.getCircle()));
+    }
   }
 
   private static String ordered(String principal, String reason) throws RejectedInputException {

@@ -27,6 +27,7 @@ final class Request {
   final long deadline;
   final long delayMillis;
   final String onBehalfOf;
+  final String task;
   final long ttlMillis;
   final List<AcquirePart> rest;
   final List<GrantedPart> earlier;
@@ -47,6 +48,7 @@ final class Request {
       long deadline,
       long delayMillis,
       String onBehalfOf,
+      String task,
       long ttlMillis,
       List<AcquirePart> rest,
       List<GrantedPart> earlier,
@@ -60,6 +62,7 @@ final class Request {
     this.deadline = deadline;
     this.delayMillis = delayMillis;
     this.onBehalfOf = onBehalfOf;
+    this.task = task;
     this.ttlMillis = ttlMillis;
     this.rest = rest;
     this.earlier = earlier;
@@ -79,6 +82,7 @@ final class Request {
         wait < 0 || wait > NEVER - now ? NEVER : now + wait,
         acquire.getDelayMillis(),
         acquire.getOnBehalfOf(),
+        acquire.getTask(),
         acquire.getTtlMillis(),
         acquire.getRest(),
         acquire.getEarlier(),
@@ -97,6 +101,7 @@ final class Request {
             0,
             NEVER,
             0,
+            "",
             "",
             0,
             List.of(),
@@ -118,6 +123,7 @@ final class Request {
             stored.getDeadline(),
             stored.getDelayMillis(),
             stored.getOnBehalfOf(),
+            stored.getTask(),
             stored.getTtlMillis(),
             stored.getRest(),
             stored.getEarlier(),
@@ -140,6 +146,7 @@ final class Request {
         deadline,
         delayMillis,
         onBehalfOf,
+        task,
         token,
         outcome,
         released,

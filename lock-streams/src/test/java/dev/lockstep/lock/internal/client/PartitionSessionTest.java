@@ -152,4 +152,47 @@ class PartitionSessionTest {
     session.answered(waiting.owner(), waiting.number());
     assertThat(open().lowestUnanswered()).isEqualTo(3);
   }
+
+  @Test
+  void releaseThatWasAppendedWhileSafeIsCertain() {
+    Ticket ticket = open();
+    grantAt(nanos, ticket);
+    session.drop(ticket.owner(), ticket.number());
+    Ticket release = session.next(ticket.owner());
+    pass(9_699);
+
+    assertThat(session.releaseAppended(release)).isEqualTo(Lease.State.SAFE);
+    assertThat(session.isInUse()).isFalse();
+  }
+
+  /** Beats go on, or nobody would ever know. */
+  @Test
+  void releaseThatWasAppendedInJeopardyIsCertainWhenTheSessionIsSafeAgain() {
+    Ticket ticket = open();
+    grantAt(nanos, ticket);
+    session.drop(ticket.owner(), ticket.number());
+    Ticket release = session.next(ticket.owner());
+    pass(9_700);
+
+    assertThat(session.releaseAppended(release)).isEqualTo(Lease.State.JEOPARDY);
+    assertThat(session.isInUse()).isTrue();
+    Ticket beat = session.nextBeat();
+    assertThat(session.beatAnswered(beat.owner(), beat.number())).isTrue();
+    assertThat(session.takeReleases()).containsExactly(release);
+    assertThat(session.isInUse()).isFalse();
+  }
+
+  @Test
+  void releaseThatWasAppendedInJeopardyIsLostWithItsSession() {
+    Ticket ticket = open();
+    grantAt(nanos, ticket);
+    session.drop(ticket.owner(), ticket.number());
+    Ticket release = session.next(ticket.owner());
+    Ticket late = session.next(ticket.owner());
+    pass(9_700);
+    session.releaseAppended(release);
+
+    assertThat(session.end().releases()).containsExactly(release);
+    assertThat(session.releaseAppended(late)).isEqualTo(Lease.State.LOST);
+  }
 }

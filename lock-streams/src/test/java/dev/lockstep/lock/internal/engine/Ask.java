@@ -26,6 +26,7 @@ final class Ask {
   private int priority;
   private long delay;
   private String onBehalfOf = "";
+  private String task = "";
   private ReplyTo replyTo = REPLY;
   private final List<AcquirePart> rest = new ArrayList<>();
 
@@ -81,6 +82,11 @@ final class Ask {
     return this;
   }
 
+  Ask task(String name) {
+    task = name;
+    return this;
+  }
+
   Ask replyTo(ReplyTo to) {
     replyTo = to;
     return this;
@@ -105,6 +111,7 @@ final class Ask {
         wait,
         delay,
         onBehalfOf,
+        task,
         rest,
         List.of(),
         replyTo);

@@ -6,6 +6,7 @@ import dev.lockstep.lock.LockTopics;
 import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.schema.SingleObjectCodec;
 import dev.lockstep.schema.kernel.Rejected;
+import dev.lockstep.schema.lock.AbortWait;
 import dev.lockstep.schema.lock.AcquireOutcome;
 import dev.lockstep.schema.lock.AcquireReply;
 import dev.lockstep.schema.lock.Cancel;
@@ -157,7 +158,8 @@ class LockMachinePropertyTest {
       Mine mine = any();
       if (mine != null) {
         long token = random.nextInt(10) == 0 ? mine.token - 1 : mine.token;
-        send(new Release(mine.owner, 0L, 1L, mine.number, token, Ask.REPLY));
+        boolean quiet = random.nextBoolean();
+        send(new Release(mine.owner, 0L, 1L, mine.number, token, quiet, Ask.REPLY));
         mine.ended |= token == mine.token && token != 0;
       }
     }
@@ -165,7 +167,10 @@ class LockMachinePropertyTest {
     private void cancel() {
       Mine mine = any();
       if (mine != null) {
-        send(new Cancel(mine.owner, 0L, 1L, mine.number));
+        send(
+            random.nextBoolean()
+                ? new Cancel(mine.owner, 0L, 1L, mine.number)
+                : new AbortWait(mine.owner, mine.number, "a waits for b, b for a"));
       }
     }
 

@@ -6,6 +6,7 @@ import dev.lockstep.lock.LockTopics;
 import dev.lockstep.schema.LockSchemas;
 import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.schema.kernel.Rejected;
+import dev.lockstep.schema.lock.AbortWait;
 import dev.lockstep.schema.lock.Acquire;
 import dev.lockstep.schema.lock.AcquireOutcome;
 import dev.lockstep.schema.lock.AcquireReply;
@@ -46,7 +47,7 @@ class LockMachineTest {
   }
 
   private static Release release(String session, long acquire, long token) {
-    return new Release(session, acquire + 1000, 1L, acquire, token, REPLY);
+    return new Release(session, acquire + 1000, 1L, acquire, token, false, REPLY);
   }
 
   private static List<AcquireReply> replies(List<Effect> effects) {
@@ -283,7 +284,7 @@ class LockMachineTest {
     long huge = 1L << 52;
 
     log.send(Ask.of("a", huge, "l").lowestUnanswered(huge).now());
-    log.send(new Release("a", 2L, Long.MAX_VALUE, 1L, 17L, REPLY));
+    log.send(new Release("a", 2L, Long.MAX_VALUE, 1L, 17L, false, REPLY));
     AcquireReply above = replies(log.send(Ask.of("b", 1, "m").lowestUnanswered(huge).now())).get(0);
 
     assertThat(above.getOutcome()).isEqualTo(AcquireOutcome.DENIED);
@@ -340,5 +341,35 @@ class LockMachineTest {
         .isTrue();
     assertThat(of(log.send(release("a", 1, 17)), ReleaseReply.class).get(0).getReleased())
         .isFalse();
+  }
+
+  @Test
+  void quietReleaseIsAnsweredOnlyWhenItFreesNobody() {
+    long token = grantTo("a", "k");
+
+    List<Effect> effects = log.send(new Release("a", 2L, 1L, 1L, token, true, REPLY));
+    List<Effect> again = log.send(new Release("a", 3L, 1L, 1L, token, true, REPLY));
+
+    assertThat(of(effects, Released.class)).hasSize(1);
+    assertThat(of(effects, ReleaseReply.class)).isEmpty();
+    assertThat(of(again, ReleaseReply.class))
+        .singleElement()
+        .satisfies(reply -> assertThat(reply.getReleased()).isFalse());
+  }
+
+  @Test
+  void abortEndsWhoWaitsAndNobodyElse() {
+    long token = grantTo("a", "k");
+    log.send(acquire("b", 1, -1, "k"));
+
+    assertThat(log.send(new AbortWait("a", 1L, "circle"))).isEmpty();
+    assertThat(log.send(new AbortWait("nobody", 1L, "circle"))).isEmpty();
+    AcquireReply ended = replies(log.send(new AbortWait("b", 1L, "b waits for a"))).get(0);
+
+    assertThat(ended.getOutcome()).isEqualTo(AcquireOutcome.DEADLOCK);
+    assertThat(ended.getReason()).isEqualTo("b waits for a");
+    assertThat(log.send(new AbortWait("b", 1L, "again"))).isEmpty();
+    assertThat(of(log.send(release("a", 1, token)), Released.class)).hasSize(1);
+    assertThat(of(log.send(new AbortWait("b", 1L, "")), Rejected.class)).hasSize(1);
   }
 }

@@ -47,7 +47,8 @@ class LockModesTest {
   }
 
   private List<String> release(String owner, long acquire, long token) {
-    return grantedTo(log.send(new Release(owner, acquire + 100, 1L, acquire, token, Ask.REPLY)));
+    return grantedTo(
+        log.send(new Release(owner, acquire + 100, 1L, acquire, token, false, Ask.REPLY)));
   }
 
   private ModeReply change(String owner, LockMode mode) {
@@ -85,7 +86,7 @@ class LockModesTest {
     waits(Ask.of("b", 1, "k").shared());
     waits(Ask.of("c", 1, "k").shared());
 
-    List<Effect> effects = log.send(new Release("a", 2L, 1L, 1L, a, Ask.REPLY));
+    List<Effect> effects = log.send(new Release("a", 2L, 1L, 1L, a, false, Ask.REPLY));
     assertThat(grantedTo(effects)).containsExactly("x");
     long x = replies(effects).get(0).getToken();
 
@@ -146,11 +147,11 @@ class LockModesTest {
     waits(Ask.of("c", 1, "k").priority(5));
     waits(Ask.of("d", 1, "k").priority(9));
 
-    List<Effect> effects = log.send(new Release("h", 2L, 1L, 1L, h, Ask.REPLY));
+    List<Effect> effects = log.send(new Release("h", 2L, 1L, 1L, h, false, Ask.REPLY));
     for (String next : List.of("d", "b", "c", "a")) {
       assertThat(grantedTo(effects)).containsExactly(next);
       long token = replies(effects).get(0).getToken();
-      effects = log.send(new Release(next, 2L, 1L, 1L, token, Ask.REPLY));
+      effects = log.send(new Release(next, 2L, 1L, 1L, token, false, Ask.REPLY));
     }
   }
 
@@ -164,7 +165,7 @@ class LockModesTest {
     waits(Ask.of("low", 1, "k1", "k2"));
     waits(Ask.of("high", 1, "k1", "k2").priority(3));
 
-    List<Effect> effects = log.send(new Release("h", 2L, 1L, 1L, h, Ask.REPLY));
+    List<Effect> effects = log.send(new Release("h", 2L, 1L, 1L, h, false, Ask.REPLY));
     assertThat(grantedTo(effects)).containsExactly("high", "high");
     long token = replies(effects).get(0).getToken();
 

@@ -67,6 +67,7 @@ final class SagaEffects {
             -1L,
             0L,
             run.saga.name(),
+            "saga",
             List.of(),
             List.of(),
             new ReplyTo(turn.layout().getTopic(), -1, run.id)));
@@ -77,7 +78,7 @@ final class SagaEffects {
     emit(
         lock,
         lock.token != 0
-            ? new Release(run.id, lock.number, 1L, lock.number, lock.token, NO_REPLY)
+            ? new Release(run.id, lock.number, 1L, lock.number, lock.token, true, NO_REPLY)
             : new Cancel(run.id, lock.number, 1L, lock.number));
   }
 

@@ -71,6 +71,7 @@ class LockCheckerTest {
             -1L,
             0L,
             "",
+            "",
             List.of(),
             List.of(),
             REPLY));
@@ -98,7 +99,7 @@ class LockCheckerTest {
   }
 
   private long release(String owner, long token) {
-    return append(new Release(owner, 9L, 1L, 1L, token, REPLY));
+    return append(new Release(owner, 9L, 1L, 1L, token, false, REPLY));
   }
 
   private List<String> violations() {
