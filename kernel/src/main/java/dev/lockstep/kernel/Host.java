@@ -44,6 +44,15 @@ public final class Host implements AutoCloseable {
     return host.health();
   }
 
+  /**
+   * Tells what the host has done.
+   *
+   * @return counts as of now
+   */
+  public HostStats stats() {
+    return host.stats();
+  }
+
   /** Commits, leaves the group at once and ends; others take over without waiting. */
   @Override
   public void close() {

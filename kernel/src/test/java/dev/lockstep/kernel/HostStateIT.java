@@ -203,8 +203,8 @@ class HostStateIT {
         Admin admin = Admin.create(Map.of("bootstrap.servers", cluster.bootstrapServers()))) {
       boolean left = false;
       for (int attempt = 0; attempt < 8 && !left; attempt++) {
-        // no cache: a transaction is open as soon as something is folded
-        ChildJvm owner = world.process("owner", "cache=0", "transaction=60");
+        // written at once: a transaction is open as soon as something is folded
+        ChildJvm owner = world.process("owner", "unwritten=1", "transaction=60");
         await()
             .atMost(LONG)
             .pollInterval(Duration.ofMillis(50))
@@ -237,7 +237,7 @@ class HostStateIT {
       boolean seen = false;
       // once it has happened and was mended, more of it is for the soak
       for (int round = 0; round < Rounds.of(3, 30) && (Rounds.isSoak() || !seen); round++) {
-        ChildJvm owner = world.process("owner-" + round, "cache=0", "transaction=3");
+        ChildJvm owner = world.process("owner-" + round, "unwritten=1", "transaction=3");
         await()
             .atMost(LONG)
             .pollInterval(Duration.ofMillis(20))

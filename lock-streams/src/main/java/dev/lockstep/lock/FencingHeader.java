@@ -6,11 +6,13 @@ import java.nio.charset.StandardCharsets;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Carries fencing tokens in a request or a record: header {@value #NAME}, value {@code
  * key=token;key=token}, keys percent-encoded. Who receives it checks the tokens where the write
- * happens, as {@link JdbcFence#require}.
+ * happens, as {@link JdbcFence#require}, and over HTTP answers 409 (conflict) to {@link
+ * StaleTokenException}: the sender has lost its lock and must not try again.
  */
 public final class FencingHeader {
 
@@ -37,11 +39,15 @@ public final class FencingHeader {
   /**
    * Reads tokens.
    *
-   * @param value header value
+   * @param value header value, null when there is none
    * @return fencing token by lock key
-   * @throws IllegalArgumentException when it is not of the documented shape: answer with status 400
+   * @throws IllegalArgumentException when there is none or it is not of the documented shape:
+   *     answer with status 400
    */
-  public static Map<String, Long> parse(String value) {
+  public static Map<String, Long> parse(@Nullable String value) {
+    if (value == null) {
+      throw new IllegalArgumentException(NAME + " is missing: send the tokens of the lease in it");
+    }
     if (value.length() > LONGEST) {
       throw new IllegalArgumentException(
           NAME + " has " + value.length() + " characters, more than " + LONGEST);

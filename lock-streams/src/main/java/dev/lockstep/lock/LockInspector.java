@@ -24,10 +24,33 @@ import java.util.function.Predicate;
  */
 public final class LockInspector implements AutoCloseable {
 
+  /**
+   * How much there is, over all partitions.
+   *
+   * @param keys keys in use
+   * @param queued places in their queues; a request for several keys may have several
+   * @param longestQueue most places in one of them
+   * @param sessions living sessions, one per client and partition, and sagas
+   */
+  public record Totals(long keys, long queued, long longestQueue, long sessions) {
+
+    Totals plus(Totals other) {
+      return new Totals(
+          keys + other.keys,
+          queued + other.queued,
+          Math.max(longestQueue, other.longestQueue),
+          sessions + other.sessions);
+    }
+  }
+
+  private static final long TOTALS_NANOS = Duration.ofSeconds(1).toNanos();
   private static final Duration PATIENCE = Duration.ofSeconds(10);
 
   private final Follower follower;
   private final int partitions;
+  private Totals totals = new Totals(0, 0, 0, 0); // guarded by this
+  private long totalsReadAt; // guarded by this
+  private boolean totalsRead; // guarded by this
 
   private LockInspector(Follower follower) {
     this.follower = follower;
@@ -109,6 +132,25 @@ public final class LockInspector implements AutoCloseable {
         .filter(lock -> lock.holders().stream().anyMatch(each -> !exists.test(each.session())))
         .limit(most)
         .toList();
+  }
+
+  /**
+   * Counts locks and sessions; goes through all of them, at most once a second.
+   *
+   * @return counts that are at most a second old
+   * @throws LockException when a partition is not followed at present
+   */
+  public synchronized Totals totals() {
+    if (!totalsRead || System.nanoTime() - totalsReadAt > TOTALS_NANOS) {
+      Totals sum = new Totals(0, 0, 0, 0);
+      for (int i = 0; i < partitions; i++) {
+        sum = sum.plus(read(i, LockReport::totals));
+      }
+      totals = sum;
+      totalsReadAt = System.nanoTime();
+      totalsRead = true;
+    }
+    return totals;
   }
 
   /** Returns the keys that somebody waits for; partitions are read one after the other. */

@@ -3,6 +3,7 @@ package dev.lockstep.lock;
 import dev.lockstep.kernel.Host;
 import dev.lockstep.kernel.HostHealth;
 import dev.lockstep.kernel.HostOptions;
+import dev.lockstep.kernel.HostStats;
 import dev.lockstep.kernel.Twin;
 
 /**
@@ -52,6 +53,15 @@ public final class LockService implements AutoCloseable {
    */
   public HostHealth health() {
     return host.health();
+  }
+
+  /**
+   * Tells what the service has done; see {@link LockMetrics}.
+   *
+   * @return counts as of now
+   */
+  public HostStats stats() {
+    return host.stats();
   }
 
   /** Commits, hands its partitions over and ends. */

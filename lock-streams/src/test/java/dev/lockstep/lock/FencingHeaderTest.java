@@ -9,10 +9,18 @@ import net.jqwik.api.Property;
 import net.jqwik.api.constraints.LongRange;
 import net.jqwik.api.constraints.NotEmpty;
 import net.jqwik.api.constraints.Size;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class FencingHeaderTest {
+
+  @Test
+  void missingHeaderIsNamed() {
+    assertThatThrownBy(() -> FencingHeader.parse(null))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("Lockstep-Fence is missing");
+  }
 
   @Property
   void anyKeysComeBack(

@@ -11,6 +11,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -115,6 +116,40 @@ class LockInspectorIT {
           .until(() -> registry.get("lockstep.lock.lost").functionCounter().count() == 1);
       assertThat(registry.get("lockstep.lock.held").gauge().value()).isZero();
     }
+  }
+
+  @Test
+  void metersOfServiceAndInspector() throws Exception {
+    SimpleMeterRegistry registry = new SimpleMeterRegistry();
+    LockMetrics.of(world.service()).bindTo(registry);
+    LockMetrics.of(inspector).bindTo(registry);
+    try (LockClient metered = world.client()) {
+      Lease lease = metered.lock("counted").acquire(WAIT);
+      for (int i = 0; i < 3; i++) {
+        var unused = metered.lock("counted").acquireAsync(WAIT);
+      }
+
+      await().atMost(WAIT).until(() -> gauge(registry, "queue.longest") == 3);
+      assertThat(gauge(registry, "keys")).isPositive();
+      assertThat(gauge(registry, "queued")).isGreaterThanOrEqualTo(3);
+      assertThat(gauge(registry, "sessions")).isPositive();
+      assertThat(registry.get("lockstep.lock.commands").functionCounter().count())
+          .isGreaterThanOrEqualTo(4);
+      assertThat(registry.get("lockstep.lock.effects").functionCounter().count())
+          .isGreaterThanOrEqualTo(2);
+      await().atMost(WAIT).until(() -> gauge(registry, "express.lag") == 0);
+      await()
+          .atMost(WAIT)
+          .until(() -> registry.get("lockstep.lock.commit").functionTimer().count() > 0);
+      assertThat(
+              registry.get("lockstep.lock.commit").functionTimer().totalTime(TimeUnit.MILLISECONDS))
+          .isPositive();
+      lease.close();
+    }
+  }
+
+  private static double gauge(SimpleMeterRegistry registry, String name) {
+    return registry.get("lockstep.lock." + name).gauge().value();
   }
 
   private static double counted(SimpleMeterRegistry registry, String outcome) {

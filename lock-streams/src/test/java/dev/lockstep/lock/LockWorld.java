@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -50,6 +51,10 @@ final class LockWorld implements AutoCloseable {
 
   KafkaCluster cluster() {
     return cluster;
+  }
+
+  LockService service() {
+    return Objects.requireNonNull(service);
   }
 
   LockstepConfig config() {

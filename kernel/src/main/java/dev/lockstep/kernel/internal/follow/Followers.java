@@ -7,6 +7,7 @@ import dev.lockstep.kernel.StartRefusedException;
 import dev.lockstep.kernel.TopicPlan;
 import dev.lockstep.kernel.internal.streams.ControlTopic;
 import dev.lockstep.kernel.internal.streams.ExpressLane;
+import dev.lockstep.kernel.internal.streams.HostMeter;
 import dev.lockstep.kernel.internal.streams.StreamsSettings;
 import dev.lockstep.kernel.internal.streams.Ticker;
 import dev.lockstep.schema.KernelSchemas;
@@ -55,7 +56,10 @@ public final class Followers {
             name,
             () ->
                 ExpressLane.open(
-                    options, application + "-twin-express-" + lanes.incrementAndGet(), onFailure),
+                    options,
+                    application + "-twin-express-" + lanes.incrementAndGet(),
+                    onFailure,
+                    new HostMeter()),
             ticker,
             layout.getTickMillis());
     LogFollower follower = new LogFollower(machine, config, layout, sink);

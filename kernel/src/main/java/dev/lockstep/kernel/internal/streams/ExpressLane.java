@@ -44,6 +44,7 @@ public final class ExpressLane {
   private final Producer<byte[], byte[]> producer;
   private final Duration settleTimeout;
   private final Consumer<String> onFailure;
+  private final HostMeter meter;
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition changed = lock.newCondition();
   private final List<Announcement> held = new ArrayList<>();
@@ -52,14 +53,19 @@ public final class ExpressLane {
   private volatile @Nullable String failure;
 
   ExpressLane(
-      Producer<byte[], byte[]> producer, Duration settleTimeout, Consumer<String> onFailure) {
+      Producer<byte[], byte[]> producer,
+      Duration settleTimeout,
+      Consumer<String> onFailure,
+      HostMeter meter) {
     this.producer = producer;
     this.settleTimeout = settleTimeout;
     this.onFailure = onFailure;
+    this.meter = meter;
   }
 
   /** Makes a lane with a producer of its own. */
-  public static ExpressLane open(HostOptions options, String clientId, Consumer<String> onFailure) {
+  public static ExpressLane open(
+      HostOptions options, String clientId, Consumer<String> onFailure, HostMeter meter) {
     HostOptions.Timeouts timeouts = options.timeouts();
     Map<String, Object> config = options.config().client();
     config.put("client.id", clientId);
@@ -84,7 +90,8 @@ public final class ExpressLane {
     return new ExpressLane(
         new KafkaProducer<>(config, new ByteArraySerializer(), new ByteArraySerializer()),
         timeouts.delivery().plus(SETTLE_MARGIN),
-        onFailure);
+        onFailure,
+        meter);
   }
 
   /** Returns the lane of the calling StreamThread's current producer. */
@@ -128,12 +135,13 @@ public final class ExpressLane {
 
   /** Sends an effect, or drops it when the lane has failed. Only an Error is thrown. */
   public void send(Announcement effect) {
-    if (failure != null) {
-      return;
-    }
     lock.lock();
     try {
+      if (failure != null) {
+        return;
+      }
       sent++;
+      meter.announced();
     } finally {
       lock.unlock();
     }
@@ -199,6 +207,7 @@ public final class ExpressLane {
       first = failure == null;
       if (first) {
         failure = destination + ": " + cause;
+        meter.settled(sent - acknowledged);
       }
       changed.signalAll();
     } finally {
@@ -224,6 +233,9 @@ public final class ExpressLane {
       lock.lock();
       try {
         acknowledged++;
+        if (failure == null) {
+          meter.settled(1);
+        }
         if (acknowledged == sent) {
           changed.signalAll();
         }

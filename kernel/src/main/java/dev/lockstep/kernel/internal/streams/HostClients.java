@@ -16,12 +16,14 @@ final class HostClients implements KafkaClientSupplier {
   private final HostOptions options;
   private final StoppedPartitions stopped;
   private final Backoff backoff;
+  private final HostMeter meter;
   private final AtomicInteger lanes = new AtomicInteger();
 
-  HostClients(HostOptions options, StoppedPartitions stopped, Backoff backoff) {
+  HostClients(HostOptions options, StoppedPartitions stopped, Backoff backoff, HostMeter meter) {
     this.options = options;
     this.stopped = stopped;
     this.backoff = backoff;
+    this.meter = meter;
   }
 
   @Override
@@ -35,7 +37,7 @@ final class HostClients implements KafkaClientSupplier {
     // before
     // the first send, or each round would repeat all effects since a commit that no longer moves
     backoff.beforeNewLane();
-    return new HostProducer(config, lane(config));
+    return new HostProducer(config, lane(config), meter);
   }
 
   @Override
@@ -57,6 +59,7 @@ final class HostClients implements KafkaClientSupplier {
     return ExpressLane.open(
         options,
         transactional.get("client.id") + "-express-" + lanes.incrementAndGet(),
-        backoff::onFailure);
+        backoff::onFailure,
+        meter);
   }
 }

@@ -7,5 +7,6 @@ record HostParts(
     LogGuard guard,
     Ticker ticker,
     LocalState local,
+    HostMeter meter,
     int unwrittenRows,
     boolean twice) {}

@@ -23,10 +23,13 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 final class HostProducer extends KafkaProducer<byte[], byte[]> {
 
   private final ExpressLane lane;
+  private final HostMeter meter;
+  private long commitBegun;
 
-  HostProducer(Map<String, Object> config, ExpressLane lane) {
+  HostProducer(Map<String, Object> config, ExpressLane lane, HostMeter meter) {
     super(config, new ByteArraySerializer(), new ByteArraySerializer());
     this.lane = lane;
+    this.meter = meter;
   }
 
   @Override
@@ -39,6 +42,7 @@ final class HostProducer extends KafkaProducer<byte[], byte[]> {
   @Override
   public void sendOffsetsToTransaction(
       Map<TopicPartition, OffsetAndMetadata> offsets, ConsumerGroupMetadata group) {
+    commitBegun = System.nanoTime();
     lane.settle();
     orFail(() -> super.sendOffsetsToTransaction(offsets, group));
   }
@@ -47,6 +51,7 @@ final class HostProducer extends KafkaProducer<byte[], byte[]> {
   public void commitTransaction() {
     lane.settle();
     orFail(super::commitTransaction);
+    meter.committed(System.nanoTime() - commitBegun);
   }
 
   @Override

@@ -94,6 +94,7 @@ final class MachineProcessor implements Processor<byte[], byte[], Void, Void> {
     }
     List<Announcement> effects = fold(current, own, record, metadata.offset());
     ExpressLane.ofThread().hold(effects);
+    parts.meter().folded();
     parts.guard().onProgress(own);
     if (System.nanoTime() - deadlinesReadAt >= DEADLINES_EVERY_NANOS) {
       publishDeadlines(current, own);

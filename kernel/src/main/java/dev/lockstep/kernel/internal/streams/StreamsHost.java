@@ -4,6 +4,7 @@ import static java.util.Objects.requireNonNull;
 
 import dev.lockstep.kernel.HostHealth;
 import dev.lockstep.kernel.HostOptions;
+import dev.lockstep.kernel.HostStats;
 import dev.lockstep.kernel.KernelException;
 import dev.lockstep.kernel.MachineSpec;
 import dev.lockstep.kernel.StartRefusedException;
@@ -57,6 +58,7 @@ public final class StreamsHost implements AutoCloseable {
   private final AtomicBoolean restarting = new AtomicBoolean();
   private volatile @Nullable KafkaStreams streams;
   private volatile @Nullable HostParts parts;
+  private final HostMeter meter = new HostMeter();
   private volatile @Nullable Throwable fatal;
   private int restarts; // chores thread only
 
@@ -86,7 +88,14 @@ public final class StreamsHost implements AutoCloseable {
       LocalState local = new LocalState(options.stateDirectory(), applicationId);
       parts =
           new HostParts(
-              stopped, alarms, guard, ticker, local, options.unwrittenRows(), options.twice());
+              stopped,
+              alarms,
+              guard,
+              ticker,
+              local,
+              meter,
+              options.unwrittenRows(),
+              options.twice());
       ignoreExtraPartitions(layout);
       local.clean();
       launch();
@@ -96,6 +105,10 @@ public final class StreamsHost implements AutoCloseable {
       close();
       throw e;
     }
+  }
+
+  public HostStats stats() {
+    return meter.read();
   }
 
   public HostHealth health() {
@@ -245,7 +258,7 @@ public final class StreamsHost implements AutoCloseable {
         new KafkaStreams(
             StreamsSettings.topology(machine, shared),
             settings,
-            new HostClients(options, stopped, backoff));
+            new HostClients(options, stopped, backoff, meter));
     created.setUncaughtExceptionHandler(this::onUncaught);
     try {
       created.start();

@@ -2,6 +2,7 @@ package dev.lockstep.lock.internal.engine;
 
 import dev.lockstep.kernel.Store;
 import dev.lockstep.lock.LockEvent.Mode;
+import dev.lockstep.lock.LockInspector;
 import dev.lockstep.lock.LockStatus;
 import java.util.ArrayList;
 import java.util.List;
@@ -35,6 +36,16 @@ public final class LockReport {
   /** Returns the names of living sessions and sagas in their order. */
   public List<String> sessions(String prefix, int most) {
     return rows.sessions(prefix, most);
+  }
+
+  /** Counts keys, places in queues and sessions. */
+  public LockInspector.Totals totals() {
+    List<Key> keys = rows.keys("", Integer.MAX_VALUE);
+    return new LockInspector.Totals(
+        keys.size(),
+        keys.stream().mapToLong(key -> key.waiting).sum(),
+        keys.stream().mapToLong(key -> key.waiting).max().orElse(0),
+        rows.sessions("", Integer.MAX_VALUE).size());
   }
 
   /** Returns the keys that somebody waits for. */
