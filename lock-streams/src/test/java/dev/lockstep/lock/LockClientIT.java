@@ -7,6 +7,7 @@ import static org.awaitility.Awaitility.await;
 import dev.lockstep.kernel.ReplayAudit;
 import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.testkit.postgres.PostgresServer;
+import dev.lockstep.testkit.process.Rounds;
 import java.nio.file.Path;
 import java.sql.Connection;
 import java.time.Duration;
@@ -249,29 +250,47 @@ class LockClientIT {
     }
   }
 
+  /** Longer by -Psoak: half a minute. */
   @Test
   void outageLongerThanEverySessionExpiresNobody() throws Exception {
+    Duration outage = Duration.ofSeconds(Rounds.isSoak() ? 30 : 6);
     BlockingQueue<Lease.State> states = new LinkedBlockingQueue<>();
     try (LockClient a = client();
-        LockClient b = client()) {
-      Lease lease = a.lock("outage").acquire(WAIT);
+        LockClient b = client();
+        LockInspector inspector = LockInspector.start(world.config())) {
+      List<Lease> held = new ArrayList<>();
+      for (int i = 0; i < 20; i++) {
+        held.add(a.lock("outage-" + i).acquire(WAIT));
+      }
+      Lease lease = held.get(0);
       lease.onChange(states::add);
-      CompletableFuture<Lease> waiter = b.lock("outage").acquireAsync(Duration.ofSeconds(90));
+      List<CompletableFuture<Lease>> queue = new ArrayList<>();
+      for (int i = 0; i < 5; i++) {
+        queue.add(b.lock("outage-0").onBehalfOf("waiter " + i).acquireAsync(Duration.ofMinutes(3)));
+      }
+      await()
+          .atMost(WAIT)
+          .until(() -> inspector.lock("outage-0").orElseThrow().queue().size() == 5);
+      List<LockStatus> before = inspector.locks("outage-", 100);
 
       world.cluster().node(1).kill();
       // sessions last 3 s
-      await().pollDelay(Duration.ofSeconds(6)).atMost(Duration.ofSeconds(9)).until(() -> true);
+      await().pollDelay(outage).atMost(outage.plusSeconds(3)).until(() -> true);
       world.cluster().node(1).restart();
       world.cluster().awaitReady();
 
       assertThat(states.poll(5, TimeUnit.SECONDS)).isEqualTo(Lease.State.JEOPARDY);
       assertThat(states.poll(40, TimeUnit.SECONDS)).isEqualTo(Lease.State.SAFE);
-      assertThat(waiter).isNotDone();
-      lease.ensureValid();
+      assertThat(inspector.locks("outage-", 100)).hasSize(20).isEqualTo(before);
+      assertThat(queue).noneMatch(CompletableFuture::isDone);
+      await().atMost(WAIT).until(() -> held.stream().allMatch(l -> l.state() == Lease.State.SAFE));
       long token = lease.token();
-      lease.close();
-      try (Lease next = waiter.get(20, TimeUnit.SECONDS)) {
+      held.forEach(Lease::close);
+      for (CompletableFuture<Lease> waiter : queue) {
+        Lease next = waiter.get(20, TimeUnit.SECONDS);
         assertThat(next.token()).isGreaterThan(token);
+        token = next.token();
+        next.close();
       }
     }
   }

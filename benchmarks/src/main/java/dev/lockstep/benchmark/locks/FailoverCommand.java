@@ -10,9 +10,12 @@ import dev.lockstep.testkit.kafka.BrokerProfile;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 import picocli.CommandLine.Command;
@@ -24,20 +27,22 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     description = {
-      "Two lock services under load on 200 keys; one is killed with SIGKILL. Printed are the longest"
-          + " acquire that was asked around the kill, and p99 of acquires over the kill and without it.",
+      "Two lock services under load on 200 keys; one is killed with SIGKILL, or stopped in order and"
+          + " started again (rolling). Printed are the longest acquire that was asked around that, and"
+          + " p99 of acquires over it and without it.",
       "With the tuned broker profile, with the stock one, and with a twin beside the services."
     })
 public final class FailoverCommand implements Callable<Integer> {
 
   private static final int KEYS = 200;
+  private static final int PARTITIONS = 4;
   private static final long SECOND = TimeUnit.SECONDS.toNanos(1);
 
   @Option(
       names = "--rounds",
       paramLabel = "N",
       defaultValue = "3",
-      description = "Kills in each setting. Default: 3.")
+      description = "Kills or restarts in each setting. Default: 3.")
   private int rounds;
 
   @Option(
@@ -48,11 +53,45 @@ public final class FailoverCommand implements Callable<Integer> {
   private int seconds;
 
   @Option(
+      names = "--settings",
+      paramLabel = "NAME",
+      split = ",",
+      description =
+          "Only these of kill, kill-twin, kill-stock, rolling, rolling-twin. Default: all.")
+  private Set<Setting> settings = EnumSet.allOf(Setting.class);
+
+  @Option(
       names = "--report",
       paramLabel = "DIR",
       defaultValue = "benchmark-report",
       description = "Where failover.json goes. Default: benchmark-report.")
   private Path report = Path.of("benchmark-report");
+
+  /** What is done to which services. */
+  enum Setting {
+    KILL("tuned", BrokerProfile.TUNED, false, true),
+    KILL_TWIN("tuned, twin", BrokerProfile.TUNED, true, true),
+    KILL_STOCK("stock", BrokerProfile.STOCK, false, true),
+    ROLLING("rolling", BrokerProfile.TUNED, false, false),
+    ROLLING_TWIN("rolling, twin", BrokerProfile.TUNED, true, false);
+
+    private final String variant;
+    private final BrokerProfile profile;
+    private final boolean twin;
+    private final boolean kills;
+
+    Setting(String variant, BrokerProfile profile, boolean twin, boolean kills) {
+      this.variant = variant;
+      this.profile = profile;
+      this.twin = twin;
+      this.kills = kills;
+    }
+
+    @Override
+    public String toString() {
+      return name().toLowerCase(Locale.ROOT).replace('_', '-');
+    }
+  }
 
   private final Map<Subject, List<Double>> values = new LinkedHashMap<>();
 
@@ -63,9 +102,11 @@ public final class FailoverCommand implements Callable<Integer> {
   public Integer call() throws Exception {
     try (Scratch scratch = Scratch.create()) {
       Path directory = scratch.path();
-      measure(directory.resolve("tuned"), "tuned", BrokerProfile.TUNED, false);
-      measure(directory.resolve("twin"), "tuned, twin", BrokerProfile.TUNED, true);
-      measure(directory.resolve("stock"), "stock", BrokerProfile.STOCK, false);
+      for (Setting setting : Setting.values()) {
+        if (settings.contains(setting)) {
+          measure(directory.resolve(setting.toString()), setting);
+        }
+      }
     }
     List<Measured> lines = new ArrayList<>();
     values.forEach((subject, each) -> lines.add(Measured.of(subject, "ms", each)));
@@ -82,13 +123,12 @@ public final class FailoverCommand implements Callable<Integer> {
     return 0;
   }
 
-  private void measure(Path directory, String variant, BrokerProfile profile, boolean twin)
-      throws Exception {
-    System.out.println("Setting: " + variant);
-    try (LockstepLocks locks = new LockstepLocks(directory, profile)) {
+  private void measure(Path directory, Setting setting) throws Exception {
+    System.out.println("Setting: " + setting.variant);
+    try (LockstepLocks locks = new LockstepLocks(directory, setting.profile, PARTITIONS)) {
       locks.start("left");
       locks.start("right");
-      if (twin) {
+      if (setting.twin) {
         locks.start("twin");
       }
       try (LockDriver driver = locks.connect("async", KEYS);
@@ -98,29 +138,37 @@ public final class FailoverCommand implements Callable<Integer> {
           String victim = round % 2 == 1 ? "left" : "right";
           long calm = System.nanoTime();
           TimeUnit.SECONDS.sleep(seconds);
-          long killed = System.nanoTime();
-          locks.kill(victim);
+          long hit = System.nanoTime();
+          if (setting.kills) {
+            locks.kill(victim);
+          } else {
+            locks.restart(victim);
+          }
           TimeUnit.SECONDS.sleep(seconds);
           long end = System.nanoTime();
-          List<Double> without = load.latencies(calm, killed - SECOND);
-          List<Double> over = load.latencies(killed - SECOND / 2, end - SECOND);
-          note(variant, "p99_without_kill_ms", percentile(without, 0.99));
-          note(variant, "p99_over_kill_ms", percentile(over, 0.99));
-          note(variant, "longest_acquire_ms", percentile(over, 1));
+          List<Double> without = load.latencies(calm, hit - SECOND);
+          List<Double> over = load.latencies(hit - SECOND / 2, end - SECOND);
+          note(setting, "p99_before_ms", percentile(without, 0.99));
+          note(setting, "p99_over_it_ms", percentile(over, 0.99));
+          note(setting, "longest_acquire_ms", percentile(over, 1));
           System.out.printf(
-              "  round %d: p99 %.1f ms without, %.1f ms over the kill; longest acquire %,.0f ms%n",
+              "  round %d: p99 %.1f ms before, %.1f ms over it; longest acquire %,.0f ms%n",
               round, percentile(without, 0.99), percentile(over, 0.99), percentile(over, 1));
-          locks.start(victim);
+          if (setting.kills) {
+            locks.start(victim);
+          }
           TimeUnit.SECONDS.sleep(15); // it takes its partitions back
         }
       }
     }
   }
 
-  private void note(String variant, String metric, double value) {
+  private void note(Setting setting, String metric, double value) {
+    String workload =
+        "200 clients, 200 keys, one service " + (setting.kills ? "killed" : "restarted");
     values
         .computeIfAbsent(
-            new Subject("lockstep", variant, "200 clients, 200 keys, one service killed", metric),
+            new Subject("lockstep", setting.variant, workload, metric),
             subject -> new ArrayList<>())
         .add(value);
   }

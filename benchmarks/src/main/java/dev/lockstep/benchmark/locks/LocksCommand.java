@@ -74,6 +74,14 @@ public final class LocksCommand implements Callable<Integer> {
   private int warmUp;
 
   @Option(
+      names = "--partitions",
+      paramLabel = "N",
+      defaultValue = "1",
+      description =
+          "Partitions of Lockstep's lock topics; more of them pay on more cores. Default: 1.")
+  private int partitions;
+
+  @Option(
       names = "--variants",
       split = ",",
       paramLabel = "NAME",
@@ -142,6 +150,9 @@ public final class LocksCommand implements Callable<Integer> {
     if (keys < 0) {
       faults.add("--keys must be at least 1");
     }
+    if (partitions < 1) {
+      faults.add("--partitions must be at least 1");
+    }
     if (seconds < 1) {
       faults.add("--seconds must be at least 1");
     }
@@ -163,7 +174,7 @@ public final class LocksCommand implements Callable<Integer> {
 
   private void start(List<LockSystem> systems, Path directory) throws IOException {
     System.out.println("Starting");
-    systems.add(new LockstepLocks(directory.resolve("lockstep")));
+    systems.add(new LockstepLocks(directory.resolve("lockstep"), partitions));
     if (peers.contains("redisson") && isInstalled("redis-server", "redis-server")) {
       systems.add(new RedissonLocks(directory.resolve("redis"), false));
       systems.add(new RedissonLocks(directory.resolve("redis-fsync"), true));

@@ -15,7 +15,7 @@ public final class LockServiceMain {
   private LockServiceMain() {}
 
   /**
-   * Runs until it is killed.
+   * Runs until it is killed, or ends in order when it is told to.
    *
    * @param args bootstrap servers, state directory, profile, {@code twin} or nothing
    * @throws Exception when it cannot start
@@ -28,10 +28,17 @@ public final class LockServiceMain {
             ? HostOptions.stock(config, state)
             : HostOptions.tuned(config, state);
     boolean twin = args.length > 3 && args[3].equals("twin");
-    try (AutoCloseable running =
-        twin ? LockService.startTwin(options) : LockService.start(options)) {
-      System.out.println("started " + running.getClass().getSimpleName());
-      new CountDownLatch(1).await();
+    AutoCloseable running = twin ? LockService.startTwin(options) : LockService.start(options);
+    Runtime.getRuntime().addShutdownHook(new Thread(() -> close(running)));
+    System.out.println("started " + running.getClass().getSimpleName());
+    new CountDownLatch(1).await();
+  }
+
+  private static void close(AutoCloseable running) {
+    try {
+      running.close();
+    } catch (Exception e) {
+      throw new IllegalStateException("Lock service could not be closed", e);
     }
   }
 }

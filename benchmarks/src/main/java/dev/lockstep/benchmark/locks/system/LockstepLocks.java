@@ -25,12 +25,12 @@ import org.apache.kafka.common.utils.AppInfoParser;
 /** Lockstep: a broker and a lock service, each a process of its own. */
 public final class LockstepLocks implements LockSystem {
 
-  private static final int PARTITIONS = Integer.getInteger("parts", 1);
   private static final Duration PATIENCE = Duration.ofSeconds(60);
 
   private final KafkaCluster cluster;
   private final LockstepConfig config;
   private final Path directory;
+  private final int partitions;
   private final String profile;
   private final Map<String, ChildJvm> services = new LinkedHashMap<>();
 
@@ -38,9 +38,10 @@ public final class LockstepLocks implements LockSystem {
    * Starts a tuned broker and one service.
    *
    * @param directory for their files
+   * @param partitions of the lock topics
    */
-  public LockstepLocks(Path directory) {
-    this(directory, BrokerProfile.TUNED);
+  public LockstepLocks(Path directory, int partitions) {
+    this(directory, BrokerProfile.TUNED, partitions);
     start("service");
   }
 
@@ -49,15 +50,17 @@ public final class LockstepLocks implements LockSystem {
    *
    * @param directory for its files
    * @param profile of the broker; services follow it
+   * @param partitions of the lock topics
    */
-  public LockstepLocks(Path directory, BrokerProfile profile) {
+  public LockstepLocks(Path directory, BrokerProfile profile, int partitions) {
     this.directory = directory;
+    this.partitions = partitions;
     this.profile = profile == BrokerProfile.STOCK ? "stock" : "tuned";
     cluster = KafkaCluster.start(directory.resolve("kafka"), 1, profile);
     config = LockstepConfig.of(cluster.bootstrapServers());
     try (TopicAdmin topics = new TopicAdmin(config)) {
       topics.create(
-          new TopicPlan(List.of(LockTopics.plan(config, PARTITIONS, List.of())), List.of()));
+          new TopicPlan(List.of(LockTopics.plan(config, partitions, List.of())), List.of()));
     }
   }
 
@@ -92,6 +95,16 @@ public final class LockstepLocks implements LockSystem {
     requireNonNull(services.get(place)).kill();
   }
 
+  /**
+   * Ends a service in order and starts it again, as a new release is rolled out.
+   *
+   * @param place its name
+   */
+  public void restart(String place) {
+    requireNonNull(services.get(place)).stop();
+    start(place);
+  }
+
   @Override
   public String name() {
     return "lockstep";
@@ -99,8 +112,8 @@ public final class LockstepLocks implements LockSystem {
 
   @Override
   public String version() {
-    return "Kafka %s, one broker, %d partitions, acks=all; no fsync per record"
-        .formatted(AppInfoParser.getVersion(), PARTITIONS);
+    return "Kafka %s, one broker, partitions: %d, acks=all; no fsync per record"
+        .formatted(AppInfoParser.getVersion(), partitions);
   }
 
   @Override

@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -47,6 +48,29 @@ public final class ChildJvm implements AutoCloseable {
       List<String> jvmArguments,
       String mainClass,
       List<String> arguments) {
+    return start(name, output, jvmArguments, mainClass, arguments, Map.of());
+  }
+
+  /**
+   * Starts a child with further environment variables.
+   *
+   * @param name what messages call it
+   * @param output file that receives standard output and standard error; appended to
+   * @param jvmArguments options of the JVM, such as {@code -Xmx256m}
+   * @param mainClass class with a {@code main} method on this JVM's class path
+   * @param arguments arguments of that method
+   * @param environment variables beside those of this process
+   * @return the running child
+   * @throws UncheckedIOException when the process or its output file cannot be made; free space or
+   *     file rights are what to look at
+   */
+  public static ChildJvm start(
+      String name,
+      Path output,
+      List<String> jvmArguments,
+      String mainClass,
+      List<String> arguments,
+      Map<String, String> environment) {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(jvmArguments);
@@ -59,6 +83,7 @@ public final class ChildJvm implements AutoCloseable {
     try {
       Files.createDirectories(output.toAbsolutePath().getParent());
       ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
+      builder.environment().putAll(environment);
       builder.redirectOutput(ProcessBuilder.Redirect.appendTo(output.toFile()));
       builder.redirectInput(ProcessBuilder.Redirect.from(Path.of("/dev/null").toFile()));
       return new ChildJvm(name, output, builder.start());
