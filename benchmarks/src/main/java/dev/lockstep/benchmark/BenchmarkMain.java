@@ -1,5 +1,6 @@
 package dev.lockstep.benchmark;
 
+import dev.lockstep.benchmark.locks.CapacityCommand;
 import dev.lockstep.benchmark.locks.FailoverCommand;
 import dev.lockstep.benchmark.locks.LocksCommand;
 import picocli.CommandLine;
@@ -10,7 +11,7 @@ import picocli.CommandLine.Command;
     name = "benchmarks/run",
     mixinStandardHelpOptions = true,
     description = "Measures Lockstep beside what people use today: the same work, in one run.",
-    subcommands = {LocksCommand.class, FailoverCommand.class})
+    subcommands = {LocksCommand.class, FailoverCommand.class, CapacityCommand.class})
 public final class BenchmarkMain {
 
   /** Made by picocli. */

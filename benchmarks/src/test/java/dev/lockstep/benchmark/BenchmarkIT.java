@@ -49,6 +49,13 @@ class BenchmarkIT {
   }
 
   @Test
+  void keysThatWereHeldAndReleasedLeaveNothing() {
+    assertThat(BenchmarkMain.run("capacity", "--keys=3000", "--heap=128m", "--report=" + directory))
+        .isZero();
+    assertThat(directory.resolve("capacity.json")).content().contains("releases_per_second");
+  }
+
+  @Test
   void wrongOptionsAreNamedAllAtOnce() {
     assertThat(BenchmarkMain.run("locks", "--seconds=0", "--rounds=0", "--peers=nobody"))
         .isEqualTo(2);

@@ -131,6 +131,24 @@ class LockRecipesIT {
   }
 
   @Test
+  void observerIsToldWhoLeads() {
+    AtomicInteger leading = new AtomicInteger();
+    Queue<Long> terms = new ConcurrentLinkedQueue<>();
+    Queue<Optional<LeaderObserver.Leader>> told = new ConcurrentLinkedQueue<>();
+    try (LeaderObserver observer = LeaderObserver.watch(world.config(), "observed", told::add)) {
+      await().atMost(WAIT).until(() -> told.size() == 1);
+      try (LeaderElection one =
+          LeaderElection.join(client, "observed", "one", new Member(leading, terms))) {
+        await().atMost(WAIT).until(() -> told.size() == 2);
+        assertThat(observer.leader().orElseThrow().term()).isEqualTo(one.leads().orElseThrow());
+        assertThat(observer.leader().orElseThrow().name()).isEqualTo("one");
+      }
+      await().atMost(WAIT).until(() -> told.size() == 3);
+    }
+    assertThat(told).extracting(Optional::isPresent).containsExactly(false, true, false);
+  }
+
+  @Test
   void jobRunsOnceWhoeverIsDue() throws Exception {
     JobLock job = JobLock.of(client, "job", Duration.ofMinutes(1), Duration.ofSeconds(2));
     try (LockClient other = world.client()) {

@@ -70,20 +70,50 @@ public final class LockstepLocks implements LockSystem {
    * @param place name; keeps its local state
    */
   public void start(String place) {
+    start(place, "512m");
+  }
+
+  /**
+   * Starts a service with another heap.
+   *
+   * @param place name; keeps its local state
+   * @param heap as for {@code -Xmx}
+   * @return its process id
+   */
+  public long start(String place, String heap) {
     List<String> arguments =
         List.of(
             cluster.bootstrapServers(),
             directory.resolve("state-" + place).toString(),
             profile,
             place);
-    services.put(
-        place,
+    ChildJvm service =
         ChildJvm.start(
             place,
             directory.resolve(place + ".log"),
-            List.of("-Xmx512m"),
+            List.of("-Xmx" + heap),
             LockServiceMain.class.getName(),
-            arguments));
+            arguments);
+    services.put(place, service);
+    return service.pid();
+  }
+
+  /**
+   * Ends a service in order.
+   *
+   * @param place its name
+   */
+  public void stop(String place) {
+    requireNonNull(services.get(place)).stop();
+  }
+
+  /**
+   * Returns how to reach the broker.
+   *
+   * @return configuration
+   */
+  public LockstepConfig config() {
+    return config;
   }
 
   /**
@@ -101,7 +131,7 @@ public final class LockstepLocks implements LockSystem {
    * @param place its name
    */
   public void restart(String place) {
-    requireNonNull(services.get(place)).stop();
+    stop(place);
     start(place);
   }
 

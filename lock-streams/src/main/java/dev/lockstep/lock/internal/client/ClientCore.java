@@ -453,8 +453,8 @@ public final class ClientCore implements Commands, AutoCloseable {
       questions.answer(changed.getOwner(), changed.getNumber(), changed);
     } else if (reply instanceof SessionOk ok) {
       PartitionSession session = sessions.get(ok.getPartition());
-      if (session != null && session.beatAnswered(ok.getSession(), ok.getBeat())) {
-        safeAgain(session);
+      if (session != null) {
+        heardOf(session, session.beatAnswered(ok.getSession(), ok.getBeat()));
       }
     } else if (reply instanceof SessionExpired expired) {
       expire(sessions.get(expired.getPartition()), expired.getSession());
@@ -488,13 +488,15 @@ public final class ClientCore implements Commands, AutoCloseable {
   }
 
   private void prolonged(@Nullable PartitionSession session, String owner, PendingAcquire pending) {
-    if (session != null && session.prolongedBy(owner, pending.sentAt())) {
-      safeAgain(session);
+    if (session != null) {
+      heardOf(session, session.prolongedBy(owner, pending.sentAt()));
     }
   }
 
-  private void safeAgain(PartitionSession session) {
-    session.grants().forEach(Granted::changed);
+  private void heardOf(PartitionSession session, boolean endedJeopardy) {
+    if (endedJeopardy) {
+      session.grants().forEach(Granted::changed);
+    }
     session.takeReleases().forEach(this::released);
   }
 

@@ -150,7 +150,12 @@ final class PartitionSession {
     return Lease.State.JEOPARDY;
   }
 
+  /** Returns the releases that are certain now: all, when the session is safe. */
   synchronized List<Ticket> takeReleases() {
+    return isSafe() ? takeAllReleases() : List.of();
+  }
+
+  private List<Ticket> takeAllReleases() {
     List<Ticket> taken = List.copyOf(releases);
     releases.clear();
     return taken;
@@ -180,7 +185,7 @@ final class PartitionSession {
   synchronized Ended end() {
     Ended ended =
         new Ended(
-            owner(), List.copyOf(pending.values()), List.copyOf(held.values()), takeReleases());
+            owner(), List.copyOf(pending.values()), List.copyOf(held.values()), takeAllReleases());
     pending.clear();
     held.clear();
     beatSentAt.clear();

@@ -117,12 +117,13 @@ public final class WaitGraph {
 
   /** Notes who is in whose way; the first one in the queue stands for those before. */
   private void note(Waiting key) {
+    long free = key.capacity() - heldForGood(key);
     Waiter before = null;
     for (Waiter waiter : key.queue()) {
       if (stuck.contains(waiter.id())) {
         Set<Edge> own = edges.computeIfAbsent(waiter.id(), id -> new LinkedHashSet<>());
         for (Holder holder : key.holders()) {
-          if (isStuck(holder)) {
+          if (waiter.permits() > free && isStuck(holder)) {
             own.add(new Edge(waiter.id(), key.key(), holder.id(), holder.token()));
           }
         }

@@ -176,8 +176,10 @@ class PartitionSessionTest {
 
     assertThat(session.releaseAppended(release)).isEqualTo(Lease.State.JEOPARDY);
     assertThat(session.isInUse()).isTrue();
+    assertThat(session.takeReleases()).isEmpty();
     Ticket beat = session.nextBeat();
-    assertThat(session.beatAnswered(beat.owner(), beat.number())).isTrue();
+    // nobody had looked, so nobody was told of a jeopardy, and nobody is told of its end
+    assertThat(session.beatAnswered(beat.owner(), beat.number())).isFalse();
     assertThat(session.takeReleases()).containsExactly(release);
     assertThat(session.isInUse()).isFalse();
   }

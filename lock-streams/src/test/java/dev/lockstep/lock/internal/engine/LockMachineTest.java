@@ -348,11 +348,13 @@ class LockMachineTest {
     long token = grantTo("a", "k");
 
     List<Effect> effects = log.send(new Release("a", 2L, 1L, 1L, token, true, REPLY));
-    List<Effect> again = log.send(new Release("a", 3L, 1L, 1L, token, true, REPLY));
+    List<Effect> again = log.send(new Release("a", 2L, 1L, 1L, token, true, REPLY));
+    List<Effect> stale = log.send(new Release("a", 3L, 1L, 1L, token - 1, true, REPLY));
 
     assertThat(of(effects, Released.class)).hasSize(1);
     assertThat(of(effects, ReleaseReply.class)).isEmpty();
-    assertThat(of(again, ReleaseReply.class))
+    assertThat(again).as("a repeat of it").isEmpty();
+    assertThat(of(stale, ReleaseReply.class))
         .singleElement()
         .satisfies(reply -> assertThat(reply.getReleased()).isFalse());
   }
