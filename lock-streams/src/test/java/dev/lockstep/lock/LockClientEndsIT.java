@@ -221,6 +221,21 @@ class LockClientEndsIT {
     }
   }
 
+  /** A release is done when it stands in the log; the event follows. */
+  private void awaitReleased(String key) {
+    List<LockEvent> seen = new CopyOnWriteArrayList<>();
+    try (LockEvents events =
+        LockEvents.subscribe(
+            config,
+            key + "-released",
+            Pattern.compile(key),
+            EnumSet.of(LockEvent.Type.RELEASED),
+            seen::add)) {
+      await().atMost(WAIT).until(() -> !seen.isEmpty());
+      assertThat(events.fault()).isEmpty();
+    }
+  }
+
   /** Bytes that nobody can read are skipped; what only this release cannot read is not. */
   @Test
   void eventOfANewerReleaseStopsTheConsumer() throws Exception {
@@ -232,6 +247,7 @@ class LockClientEndsIT {
                 config.client(), new ByteArraySerializer(), new ByteArraySerializer())) {
       append(producer, key, new byte[] {1, 2, 3});
       a.lock(key).acquire(WAIT).release().get(10, TimeUnit.SECONDS);
+      awaitReleased(key);
       append(producer, key, new byte[] {(byte) 0xC3, 1, 9, 9, 9, 9, 9, 9, 9, 9});
       a.lock(key).acquire(WAIT).release().get(10, TimeUnit.SECONDS);
     }

@@ -181,7 +181,8 @@ public final class CapacityCommand implements Callable<Integer> {
 
   private void note(String metric, String unit, double value) {
     String workload = "1 client, %d keys held at once".formatted(keys);
-    lines.add(Measured.of(new Subject("lockstep", "async", workload, metric), unit, List.of(value)));
+    lines.add(
+        Measured.of(new Subject("lockstep", "async", workload, metric), unit, List.of(value)));
     System.out.printf("%-36s %,12.1f %s%n", metric, value, unit);
   }
 }
