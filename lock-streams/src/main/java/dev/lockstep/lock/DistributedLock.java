@@ -153,6 +153,15 @@ public final class DistributedLock {
     }
   }
 
+  /** Acquires if it is free, in the name of no thread: it may be given back by any. */
+  Optional<Lease> tryAcquireDetached() throws InterruptedException {
+    try {
+      return Optional.of(core.acquireDetached(keys, terms, Duration.ZERO));
+    } catch (LockTimeoutException e) {
+      return Optional.empty();
+    }
+  }
+
   /**
    * Acquires without blocking the caller.
    *

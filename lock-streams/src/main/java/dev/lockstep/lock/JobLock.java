@@ -10,7 +10,8 @@ import java.util.concurrent.Callable;
  * <p>A run that finds the lock taken is left out. The lock is kept for {@code atLeast} even when
  * the job is done before, so that a process whose clock is late does not run it once more; and for
  * {@code atMost} at the longest, so that a job that hangs does not stop all later runs. A process
- * that dies is replaced after its client's time to live, and {@code atLeast} on top.
+ * that dies is replaced after its client's time to live, and {@code atLeast} on top. A client that
+ * is closed gives everything back at once: close it when {@code atLeast} is over.
  *
  * @see LockClientOptions#withTtl
  */
@@ -72,6 +73,6 @@ public final class JobLock {
 
   /** Takes the lock if it is free. */
   Optional<JobRun> begin() throws InterruptedException {
-    return lock.tryAcquire().map(lease -> new JobRun(lease, atMost, atLeast));
+    return lock.tryAcquireDetached().map(lease -> new JobRun(lease, atMost, atLeast));
   }
 }

@@ -28,7 +28,8 @@ final class JobRun {
   private static CompletableFuture<Boolean> within(Lease lease, Duration atMost) {
     CompletableFuture<Boolean> end = new CompletableFuture<>();
     var unused =
-        end.thenAccept(
+        // a send may block: not on the JVM's one thread for time-outs
+        end.thenAcceptAsync(
             byJob -> {
               if (!byJob) {
                 LOG.warn(

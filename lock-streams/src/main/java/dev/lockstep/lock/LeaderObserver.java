@@ -1,5 +1,7 @@
 package dev.lockstep.lock;
 
+import static java.util.Objects.requireNonNull;
+
 import dev.lockstep.kernel.Announcement;
 import dev.lockstep.kernel.Follower;
 import dev.lockstep.kernel.KernelException;
@@ -55,7 +57,8 @@ public final class LeaderObserver implements AutoCloseable {
             thread.setDaemon(true);
             return thread;
           });
-  private volatile boolean looked;
+  private boolean looked; // one thread looks
+  private long lookedAt; // offset, one thread looks
   private volatile @Nullable Leader told;
 
   private LeaderObserver(
@@ -116,20 +119,31 @@ public final class LeaderObserver implements AutoCloseable {
 
   private void look() {
     try {
+      long offset = requireNonNull(follower.progress().get(partition)).nextOffset();
+      Leader last = told;
+      if (offset < lookedAt) {
+        // seeded again with a state of before; what was told stays true until it has caught up
+        return;
+      }
       Leader now =
           follower
               .read(partition, store -> new LockReport(store).lock(election))
               .flatMap(status -> status.holders().stream().findFirst())
               .map(LeaderObserver::leader)
               .orElse(null);
-      if (!looked || !Objects.equals(now, told)) {
+      if (now != null && last != null && now.term().token() < last.term().token()) {
+        return;
+      }
+      lookedAt = offset;
+      if (!looked || !Objects.equals(now, last)) {
         looked = true;
         told = now;
         listener.accept(Optional.ofNullable(now));
       }
     } catch (KernelException e) {
       LOG.debug("Election {} is not followed now", election, e);
-    } catch (RuntimeException e) {
+    } catch (Throwable e) {
+      // a scheduler drops a task that throws
       LOG.error("Observer of election {} failed and is told the next change", election, e);
     }
   }

@@ -76,11 +76,7 @@ public final class Fold {
           "%s: state at offset %d has %s, its rows give %s; the store must be restored from the changelog"
               .formatted(spec.name(), state == null ? 0 : state.getNextOffset(), written, found));
     }
-    Fold fold =
-        new Fold(
-            spec,
-            WorkingRows.over(rows, spec.machine().inMemory(), spec.unwrittenRows(), written),
-            codec);
+    Fold fold = new Fold(spec, WorkingRows.over(rows, spec.machine().inMemory(), written), codec);
     if (state != null) {
       fold.nextOffset = state.getNextOffset();
       fold.clock =
@@ -174,6 +170,10 @@ public final class Fold {
     if (record.offset() != nextOffset) {
       throw new IllegalArgumentException(
           "%s: expected offset %d, got %d".formatted(spec.name(), nextOffset, record.offset()));
+    }
+    if (rows.unsettled() >= spec.unwrittenRows()) {
+      // between two records, so that what is written agrees with its digest
+      settle();
     }
     Inbound.Content content = inbound.read(record, layout);
     Object value = content instanceof Inbound.Content.Accepted accepted ? accepted.value() : null;

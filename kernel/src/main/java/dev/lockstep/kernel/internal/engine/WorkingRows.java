@@ -35,13 +35,11 @@ final class WorkingRows implements Rows {
   private final MapRows memory;
   private final boolean[] kinds = new boolean[256];
   private final TreeMap<byte[], Change> changes = new TreeMap<>(Arrays::compareUnsigned);
-  private final int most;
   private Digest digest;
 
-  private WorkingRows(@Nullable Rows store, MapRows memory, int most, Digest digest) {
+  private WorkingRows(@Nullable Rows store, MapRows memory, Digest digest) {
     this.store = store;
     this.memory = memory;
-    this.most = most;
     this.digest = digest;
   }
 
@@ -49,14 +47,13 @@ final class WorkingRows implements Rows {
    * Takes up settled rows.
    *
    * @param kinds first characters of the machine's keys that are kept in memory, ASCII
-   * @param most changes after which they are settled, at a commit or not
    * @param digest of the rows
    */
-  static WorkingRows over(Rows rows, String kinds, int most, Digest digest) {
+  static WorkingRows over(Rows rows, String kinds, Digest digest) {
     if (rows instanceof MapRows all) {
-      return new WorkingRows(null, all, most, digest);
+      return new WorkingRows(null, all, digest);
     }
-    WorkingRows working = new WorkingRows(rows, new MapRows(), most, digest);
+    WorkingRows working = new WorkingRows(rows, new MapRows(), digest);
     rows.visit(new byte[] {0}, new byte[] {1}, working::keep);
     for (byte kind : kinds.getBytes(StandardCharsets.US_ASCII)) {
       working.kinds[kind] = true;
@@ -101,9 +98,6 @@ final class WorkingRows implements Rows {
     if (known != null) {
       return known;
     }
-    if (changes.size() >= most) {
-      settle();
-    }
     Change change = new Change(get(key));
     changes.put(key, change);
     return change;
@@ -133,6 +127,11 @@ final class WorkingRows implements Rows {
           }
         });
     changes.clear();
+  }
+
+  /** Returns how many rows have changed since they were settled. */
+  int unsettled() {
+    return changes.size();
   }
 
   /** Returns the digest of what was settled. */

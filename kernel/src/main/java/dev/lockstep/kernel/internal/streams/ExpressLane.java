@@ -219,8 +219,17 @@ public final class ExpressLane {
     }
   }
 
-  /** Ends it; what is under way may land or not. */
+  /** Ends it; what is under way may land or not, what it holds is dropped. */
   public void close() {
+    lock.lock();
+    try {
+      if (failure == null) {
+        failure = "closed";
+        meter.settled(sent - acknowledged);
+      }
+    } finally {
+      lock.unlock();
+    }
     producer.close(Duration.ZERO);
   }
 

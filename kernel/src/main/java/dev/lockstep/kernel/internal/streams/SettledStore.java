@@ -40,6 +40,8 @@ final class SettledStore extends WrappedStateStore<KeyValueStore<Bytes, byte[]>,
 
   @Override
   public void flushCache() {
+    // effects wait for nothing: neither for these writes nor for their answers
+    ExpressLane.sendHeldOfThread();
     settle.run();
     super.flushCache();
   }

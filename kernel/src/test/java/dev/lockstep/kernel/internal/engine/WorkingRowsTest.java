@@ -23,8 +23,7 @@ class WorkingRowsTest {
         plain.put(key, value(random));
         store.put(key, plain.get(key));
       }
-      int most = 1 + random.nextInt(20);
-      WorkingRows rows = WorkingRows.over(store, "bc", most, Digest.of(store));
+      WorkingRows rows = WorkingRows.over(store, "bc", Digest.of(store));
       for (int i = 0; i < 300; i++) {
         byte[] key = key(random);
         if (random.nextInt(3) == 0) {
@@ -60,7 +59,7 @@ class WorkingRowsTest {
   void rowThatCameAndWentIsNotWritten() {
     List<byte[]> written = new ArrayList<>();
     Rows store = new Written(written);
-    WorkingRows rows = WorkingRows.over(store, "b", 100, Digest.EMPTY);
+    WorkingRows rows = WorkingRows.over(store, "b", Digest.EMPTY);
     for (byte kind : new byte[] {'a', 'b'}) {
       byte[] key = {1, kind};
       rows.put(key, new byte[] {1});

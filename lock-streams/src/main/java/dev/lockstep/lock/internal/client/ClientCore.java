@@ -282,6 +282,12 @@ public final class ClientCore implements Commands, AutoCloseable {
     return lease;
   }
 
+  /** Acquires keys for no thread in particular: whoever it is may end the lease. */
+  public Lease acquireDetached(List<String> keys, Terms terms, Duration wait)
+      throws InterruptedException {
+    return await(acquire(keys, terms, wait), keys);
+  }
+
   private static Lease await(CompletableFuture<Lease> lease, List<String> keys)
       throws InterruptedException {
     try {
@@ -328,8 +334,10 @@ public final class ClientCore implements Commands, AutoCloseable {
       return answer.thenApply(
           reply ->
               reply instanceof ReleaseReply known
-                  // sent twice, the second frees nobody because the first has
-                  && (known.getReleased() || release.repeated().get()));
+                  // sent twice, the second frees nobody because the first has; unless the session
+                  // has ended, of which the client hears before
+                  && (known.getReleased()
+                      || (release.repeated().get() && ticket.owner().equals(session.owner()))));
     }
   }
 

@@ -19,6 +19,8 @@ final class NestingCheck {
 
   private static final Logger LOG = LoggerFactory.getLogger(NestingCheck.class);
 
+  private static final int PRUNED_FROM = 16;
+
   private final Nesting nesting;
   private final ThreadLocal<List<Lease>> held = ThreadLocal.withInitial(ArrayList::new);
 
@@ -46,7 +48,12 @@ final class NestingCheck {
   /** Called when the calling thread has got what it waited for. */
   void got(Lease lease) {
     if (nesting != Nesting.ALLOWED) {
-      held.get().add(lease);
+      List<Lease> own = held.get();
+      if (Integer.bitCount(own.size()) == 1 && own.size() >= PRUNED_FROM) {
+        // at each power of two: a thread that never waits again must not keep what it gave back
+        own.removeIf(each -> each.state() == Lease.State.LOST);
+      }
+      own.add(lease);
     }
   }
 

@@ -85,20 +85,28 @@ public final class WaitGraph {
 
   /** Takes those out who could be granted. Returns false when there are no more. */
   private boolean reduce(List<Waiting> keys) {
-    Set<RequestId> passes = new HashSet<>(waiting.keySet());
+    int before = stuck.size();
+    Set<RequestId> blocked = new HashSet<>();
     for (Waiting key : keys) {
       long free = key.capacity() - heldForGood(key);
       boolean open = true;
       for (Waiter waiter : key.queue()) {
         open = open && waiter.permits() <= free;
         if (!open) {
-          passes.remove(waiter.id());
+          blocked.add(waiter.id());
+        } else if (isOnlyHere(waiter)) {
+          stuck.remove(waiter.id());
         }
         // nobody passes by one who is stuck elsewhere
         open = open && !stuck.contains(waiter.id());
       }
     }
-    return stuck.removeAll(passes);
+    stuck.removeIf(id -> !blocked.contains(id));
+    return stuck.size() < before;
+  }
+
+  private boolean isOnlyHere(Waiter waiter) {
+    return requireNonNull(waiting.get(waiter.id())).size() == 1;
   }
 
   private long heldForGood(Waiting key) {
@@ -127,7 +135,7 @@ public final class WaitGraph {
             own.add(new Edge(waiter.id(), key.key(), holder.id(), holder.token()));
           }
         }
-        if (before != null) {
+        if (before != null && waiter.permits() <= free) {
           own.add(new Edge(waiter.id(), key.key(), before.id(), 0));
         }
         before = waiter;
@@ -140,11 +148,11 @@ public final class WaitGraph {
     Map<RequestId, Holder> holders = new HashMap<>();
     keys.forEach(key -> key.holders().forEach(holder -> holders.put(holder.id(), holder)));
     List<Circle> circles = new ArrayList<>();
-    Set<RequestId> victims = new HashSet<>();
+    Set<RequestId> walked = new HashSet<>();
     for (RequestId id : edges.keySet()) {
-      Circle circle = circle(id, holders);
+      Circle circle = circle(id, holders, walked);
       // whoever only waits for the circle may come and go
-      if (victims.add(circle.victim())
+      if (circle != null
           && reachedFrom(circle.victim(), holders).stream().allMatch(e -> isAlike(e, earlier))) {
         circles.add(circle);
       }
@@ -179,11 +187,15 @@ public final class WaitGraph {
     return waitsOf.getOrDefault(holder.task(), Set.of()).stream().filter(stuck::contains).toList();
   }
 
-  /** Walks until it comes to where it was. */
-  private Circle circle(RequestId first, Map<RequestId, Holder> holders) {
+  /** Walks until it comes to where it was; null when an earlier walk was there. */
+  private @Nullable Circle circle(
+      RequestId first, Map<RequestId, Holder> holders, Set<RequestId> walked) {
     Map<RequestId, Edge> way = new LinkedHashMap<>();
     RequestId at = first;
     while (!way.containsKey(at)) {
+      if (!walked.add(at)) {
+        return null;
+      }
       Edge edge = firstEdge(at);
       way.put(at, edge);
       at = next(edge, holders).get(0);

@@ -156,4 +156,34 @@ class WaitGraphTest {
 
     assertThat(new WaitGraph(keys).confirmed(before, keys)).hasSize(1);
   }
+
+  /** Somebody of high priority polls a key of the circle: another request at each look. */
+  @Test
+  void circleIsConfirmedWhoeverPassesByInTheQueue() {
+    key("y", ALL, List.of(holds("b", 2, ALL)), waits("a", 3, ALL));
+    List<Waiting> earlier = new ArrayList<>(keys);
+    earlier.add(
+        new Waiting(
+            "x",
+            ALL,
+            List.of(holds("a", 1, ALL)),
+            List.of(waits("p", 7, ALL, 9), waits("b", 4, ALL))));
+    key("x", ALL, List.of(holds("a", 1, ALL)), waits("p", 8, ALL, 9), waits("b", 4, ALL));
+
+    assertThat(new WaitGraph(keys).confirmed(new WaitGraph(earlier), keys)).hasSize(1);
+  }
+
+  /** A look must cost what its queues are long, not their square. */
+  @Test
+  void longQueueIsLookedAtOnce() {
+    Waiter[] queue = new Waiter[100_000];
+    for (int i = 0; i < queue.length; i++) {
+      queue[i] = waits("w" + i, 10 + i, ALL);
+    }
+    key("hot", ALL, List.of(holds("a", 1, ALL)), queue);
+
+    assertThat(circles()).isEmpty();
+    key("y", ALL, List.of(holds("w0", 2, ALL)), waits("a", 3, ALL));
+    assertThat(circles()).hasSize(1);
+  }
 }
