@@ -466,14 +466,14 @@ public final class LockEvents implements AutoCloseable {
     }
 
     private long first(TopicPartition partition) {
+      // asked first: what comes between the two questions is not to be missed
+      long end = consumer.endOffsets(Set.of(partition)).getOrDefault(partition, 0L);
       Instant time = from.time();
       OffsetAndTimestamp found =
           time == null
               ? null
               : consumer.offsetsForTimes(Map.of(partition, time.toEpochMilli())).get(partition);
-      return found == null
-          ? consumer.endOffsets(Set.of(partition)).getOrDefault(partition, 0L)
-          : found.offset();
+      return found == null ? end : found.offset();
     }
 
     @Override

@@ -29,6 +29,7 @@ import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Consumer;
 import java.util.regex.Pattern;
 import javax.sql.DataSource;
 import net.javacrumbs.shedlock.core.DefaultLockingTaskExecutor;
@@ -371,6 +372,55 @@ class LockRecipesIT {
         each.get(20, TimeUnit.SECONDS);
       }
     }
+  }
+
+  /** The first event of a time comes between two questions about where that time begins. */
+  @Test
+  void consumersThatBeginAtATimeUnderLoadMissNothing() throws Exception {
+    AtomicBoolean working = new AtomicBoolean(true);
+    List<LockEvents> consumers = new ArrayList<>();
+    Queue<LockEvent> all = new ConcurrentLinkedQueue<>();
+    List<Queue<String>> seen = new ArrayList<>();
+    List<Instant> begins = new ArrayList<>();
+    consumers.add(timed("timed-all", LockEvents.From.beginning(), all::add));
+    CompletableFuture<Void> load = keepLocking("timed-1", working);
+    try {
+      await().atMost(WAIT).until(() -> !all.isEmpty());
+      for (int i = 0; i < 12; i++) {
+        Queue<String> own = new ConcurrentLinkedQueue<>();
+        Instant begin = Instant.now().plusMillis(40L * i);
+        seen.add(own);
+        begins.add(begin);
+        consumers.add(timed("timed-" + i, LockEvents.From.at(begin), event -> own.add(event.id())));
+      }
+      await().atMost(WAIT).until(() -> seen.stream().noneMatch(Queue::isEmpty));
+      Instant end = Instant.now();
+      await().atMost(WAIT).until(() -> all.stream().anyMatch(e -> e.at().isAfter(end)));
+      for (int i = 0; i < seen.size(); i++) {
+        Queue<String> own = seen.get(i);
+        Instant begin = begins.get(i);
+        List<String> expected =
+            all.stream()
+                .filter(e -> !e.at().isBefore(begin) && e.at().isBefore(end))
+                .map(LockEvent::id)
+                .toList();
+        await().atMost(WAIT).untilAsserted(() -> assertThat(own).containsAll(expected));
+      }
+    } finally {
+      working.set(false);
+      load.get(20, TimeUnit.SECONDS);
+      consumers.forEach(LockEvents::close);
+    }
+  }
+
+  private static LockEvents timed(String group, LockEvents.From from, Consumer<LockEvent> handler) {
+    return LockEvents.subscribe(
+        world.config(),
+        group,
+        Pattern.compile("timed-.*"),
+        EnumSet.of(LockEvent.Type.GRANTED),
+        from,
+        handler);
   }
 
   private static CompletableFuture<Void> keepLocking(String key, AtomicBoolean working) {
