@@ -1,15 +1,12 @@
 package dev.lockstep.lock;
 
+import dev.lockstep.lock.internal.client.Chores;
 import dev.lockstep.lock.internal.engine.WaitGraph;
 import dev.lockstep.lock.internal.engine.WaitGraph.Circle;
-import dev.lockstep.lock.internal.engine.Waiting;
 import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.schema.lock.AbortWait;
 import java.time.Duration;
-import java.util.List;
-import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -33,13 +30,7 @@ public final class DeadlockDetector implements AutoCloseable {
   private final LockInspector inspector;
   private final LockAdmin admin;
   private final AtomicLong broken = new AtomicLong();
-  private final ScheduledExecutorService looks =
-      Executors.newSingleThreadScheduledExecutor(
-          task -> {
-            Thread thread = new Thread(task, "lock-deadlock-detector");
-            thread.setDaemon(true);
-            return thread;
-          });
+  private final ScheduledExecutorService looks = Chores.scheduler("lock-deadlock-detector");
   private @Nullable WaitGraph before; // one thread looks
 
   private DeadlockDetector(LockInspector inspector, LockAdmin admin) {
@@ -74,9 +65,7 @@ public final class DeadlockDetector implements AutoCloseable {
     }
     DeadlockDetector detector =
         new DeadlockDetector(LockInspector.start(config), LockAdmin.connect(config));
-    var unused =
-        detector.looks.scheduleWithFixedDelay(
-            detector::look, every.toMillis(), every.toMillis(), TimeUnit.MILLISECONDS);
+    Chores.repeat(detector.looks, every.toMillis(), detector::look);
     return detector;
   }
 
@@ -96,17 +85,16 @@ public final class DeadlockDetector implements AutoCloseable {
     inspector.close();
   }
 
-  /** A scheduler drops a task that throws: looks must go on whatever happens. */
   private void look() {
+    WaitGraph earlier = before;
+    before = null; // after a look that fails, two more are needed
     try {
-      List<Waiting> keys = inspector.waiting();
-      WaitGraph now = new WaitGraph(keys);
-      if (before != null) {
-        now.confirmed(before, keys).forEach(this::breakUp);
+      WaitGraph now = new WaitGraph(inspector.waiting());
+      if (earlier != null) {
+        now.confirmed(earlier).forEach(this::breakUp);
       }
       before = now;
-    } catch (Throwable e) {
-      before = null;
+    } catch (LockException e) {
       LOG.warn("Deadlocks cannot be looked for, tried again: {}", e.toString());
     }
   }

@@ -5,6 +5,7 @@ import static java.util.Objects.requireNonNull;
 import dev.lockstep.kernel.Announcement;
 import dev.lockstep.kernel.Follower;
 import dev.lockstep.kernel.KernelException;
+import dev.lockstep.lock.internal.client.Chores;
 import dev.lockstep.lock.internal.client.LockLayout;
 import dev.lockstep.lock.internal.engine.LockReport;
 import dev.lockstep.schema.LockSchemas;
@@ -14,10 +15,8 @@ import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.concurrent.Executors;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
-import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -34,7 +33,7 @@ import org.slf4j.LoggerFactory;
 public final class LeaderObserver implements AutoCloseable {
 
   private static final Logger LOG = LoggerFactory.getLogger(LeaderObserver.class);
-  private static final long LOOK_MS = 1_000;
+  private static final long LOOK_MS = 500;
 
   /**
    * One who leads.
@@ -50,13 +49,7 @@ public final class LeaderObserver implements AutoCloseable {
   private final int partition;
   private final Consumer<Optional<Leader>> listener;
   private final Follower follower;
-  private final ScheduledExecutorService looks =
-      Executors.newSingleThreadScheduledExecutor(
-          task -> {
-            Thread thread = new Thread(task, "lock-leader-observer");
-            thread.setDaemon(true);
-            return thread;
-          });
+  private final ScheduledExecutorService looks = Chores.scheduler("lock-leader-observer");
   private boolean looked; // one thread looks
   private long lookedAt; // offset, one thread looks
   private volatile @Nullable Leader told;
@@ -86,9 +79,7 @@ public final class LeaderObserver implements AutoCloseable {
     LeaderObserver observer = new LeaderObserver(config, election, listener);
     observer.follower.follow(observer.partition);
     // a partition that is seeded again shows no effects of what it missed
-    var unused =
-        observer.looks.scheduleWithFixedDelay(
-            observer::look, LOOK_MS / 10, LOOK_MS, TimeUnit.MILLISECONDS);
+    Chores.repeat(observer.looks, LOOK_MS, observer::look);
     return observer;
   }
 
@@ -142,9 +133,6 @@ public final class LeaderObserver implements AutoCloseable {
       }
     } catch (KernelException e) {
       LOG.debug("Election {} is not followed now", election, e);
-    } catch (Throwable e) {
-      // a scheduler drops a task that throws
-      LOG.error("Observer of election {} failed and is told the next change", election, e);
     }
   }
 

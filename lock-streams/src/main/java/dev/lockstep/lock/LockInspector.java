@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.function.Function;
 import java.util.function.Predicate;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Looks at locks: holders, queues, sessions. It folds the lock log itself, beside the lock service,
@@ -48,9 +49,8 @@ public final class LockInspector implements AutoCloseable {
 
   private final Follower follower;
   private final int partitions;
-  private Totals totals = new Totals(0, 0, 0, 0); // guarded by this
+  private @Nullable Totals totals; // guarded by this
   private long totalsReadAt; // guarded by this
-  private boolean totalsRead; // guarded by this
 
   private LockInspector(Follower follower) {
     this.follower = follower;
@@ -141,16 +141,17 @@ public final class LockInspector implements AutoCloseable {
    * @throws LockException when a partition is not followed at present
    */
   public synchronized Totals totals() {
-    if (!totalsRead || System.nanoTime() - totalsReadAt > TOTALS_NANOS) {
-      Totals sum = new Totals(0, 0, 0, 0);
-      for (int i = 0; i < partitions; i++) {
-        sum = sum.plus(read(i, LockReport::totals));
-      }
-      totals = sum;
-      totalsReadAt = System.nanoTime();
-      totalsRead = true;
+    Totals last = totals;
+    if (last != null && System.nanoTime() - totalsReadAt <= TOTALS_NANOS) {
+      return last;
     }
-    return totals;
+    Totals sum = new Totals(0, 0, 0, 0);
+    for (int i = 0; i < partitions; i++) {
+      sum = sum.plus(read(i, LockReport::totals));
+    }
+    totals = sum;
+    totalsReadAt = System.nanoTime();
+    return sum;
   }
 
   /** Returns the keys that somebody waits for; partitions are read one after the other. */

@@ -1,12 +1,9 @@
 package dev.lockstep.lock;
 
 import dev.lockstep.schema.LockstepConfig;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.DriverManager;
-import java.time.Duration;
-import java.util.concurrent.TimeUnit;
 
 /**
  * A process of its own that holds a lock, waits, and then writes under its token, whatever became
@@ -17,24 +14,23 @@ public final class GuardedHolderMain {
   private GuardedHolderMain() {}
 
   public static void main(String[] args) throws Exception {
-    LockClientOptions options =
-        LockClientOptions.of(LockstepConfig.of(args[0])).withTtl(Duration.ofSeconds(2));
-    try (LockClient client = LockClient.connect(options);
-        Connection connection = DriverManager.getConnection(args[1])) {
-      Lease lease = client.lock("guarded").acquire(Duration.ofSeconds(20));
-      System.out.println("holds " + lease.token());
-      while (!Files.exists(Path.of(args[2]))) {
-        TimeUnit.MILLISECONDS.sleep(20);
-      }
+    try (Connection connection = DriverManager.getConnection(args[1])) {
       connection.setAutoCommit(false);
-      try {
-        JdbcFence.require(connection, lease.tokens());
-        connection.commit();
-        System.out.println("written");
-      } catch (StaleTokenException e) {
-        connection.rollback();
-        System.out.println("refused: " + e.getMessage());
-      }
+      HolderProcess.run(
+          LockstepConfig.of(args[0]),
+          "guarded",
+          Path.of(args[2]),
+          () -> {},
+          lease -> {
+            try {
+              JdbcFence.require(connection, lease.tokens());
+              connection.commit();
+              System.out.println("written");
+            } catch (StaleTokenException e) {
+              connection.rollback();
+              System.out.println("refused: " + e.getMessage());
+            }
+          });
     }
   }
 }

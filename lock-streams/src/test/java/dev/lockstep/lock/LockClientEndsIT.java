@@ -18,6 +18,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -162,7 +163,14 @@ class LockClientEndsIT {
         LockClient b = client()) {
       Lease last = a.lock(set.get(1)).acquire(WAIT);
       CompletableFuture<Lease> timedOut = b.locks(set).acquireAsync(WAIT);
-      await().atMost(WAIT).until(() -> a.lock(set.get(0)).tryAcquire().isEmpty());
+      await()
+          .atMost(WAIT)
+          .until(
+              () -> {
+                Optional<Lease> early = a.lock(set.get(0)).tryAcquire();
+                early.ifPresent(Lease::close);
+                return early.isEmpty();
+              });
 
       assertThat(timedOut.orTimeout(100, TimeUnit.MILLISECONDS))
           .failsWithin(5, TimeUnit.SECONDS)

@@ -200,7 +200,7 @@ class LockRecipesIT {
   @Test
   void shedLockRunsAJobInOneProcessOnly() throws Exception {
     LockConfiguration job =
-        new LockConfiguration(Instant.now(), "shed", Duration.ofMinutes(1), Duration.ofSeconds(2));
+        new LockConfiguration(Instant.EPOCH, "shed", Duration.ofMinutes(1), Duration.ofSeconds(2));
     try (LockClient other = world.client()) {
       DefaultLockingTaskExecutor one = new DefaultLockingTaskExecutor(new ShedLockProvider(client));
       DefaultLockingTaskExecutor two = new DefaultLockingTaskExecutor(new ShedLockProvider(other));
@@ -224,7 +224,7 @@ class LockRecipesIT {
   void shedLockIsExtendedAndGivenBackWhenItsTimeIsOver() throws Exception {
     ShedLockProvider provider = new ShedLockProvider(client);
     LockConfiguration job =
-        new LockConfiguration(Instant.now(), "extended", Duration.ofMillis(500), Duration.ZERO);
+        new LockConfiguration(Instant.EPOCH, "extended", Duration.ofMillis(500), Duration.ZERO);
 
     SimpleLock lock = provider.lock(job).orElseThrow();
     SimpleLock longer = lock.extend(Duration.ofSeconds(2), Duration.ZERO).orElseThrow();
@@ -386,15 +386,16 @@ class LockRecipesIT {
     CompletableFuture<Void> load = keepLocking("timed-1", working);
     try {
       await().atMost(WAIT).until(() -> !all.isEmpty());
+      Instant first = all.element().at();
       for (int i = 0; i < 12; i++) {
         Queue<String> own = new ConcurrentLinkedQueue<>();
-        Instant begin = Instant.now().plusMillis(40L * i);
+        Instant begin = first.plusMillis(200L * i);
         seen.add(own);
         begins.add(begin);
         consumers.add(timed("timed-" + i, LockEvents.From.at(begin), event -> own.add(event.id())));
       }
       await().atMost(WAIT).until(() -> seen.stream().noneMatch(Queue::isEmpty));
-      Instant end = Instant.now();
+      Instant end = List.copyOf(all).get(all.size() - 1).at();
       await().atMost(WAIT).until(() -> all.stream().anyMatch(e -> e.at().isAfter(end)));
       for (int i = 0; i < seen.size(); i++) {
         Queue<String> own = seen.get(i);

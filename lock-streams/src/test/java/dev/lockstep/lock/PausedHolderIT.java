@@ -23,18 +23,11 @@ import java.sql.SQLException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
-import java.util.Properties;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
-import org.apache.kafka.clients.producer.KafkaProducer;
-import org.apache.kafka.clients.producer.ProducerRecord;
-import org.apache.kafka.common.serialization.Serdes;
-import org.apache.kafka.common.serialization.StringSerializer;
 import org.apache.kafka.streams.KafkaStreams;
-import org.apache.kafka.streams.StreamsBuilder;
-import org.apache.kafka.streams.kstream.Consumed;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -50,8 +43,7 @@ class PausedHolderIT {
   @TempDir Path directory;
 
   private final Queue<String> written = new ConcurrentLinkedQueue<>();
-  private final Queue<String> passed = new ConcurrentLinkedQueue<>();
-  private final Queue<String> refused = new ConcurrentLinkedQueue<>();
+  private final FencedStream stream = new FencedStream();
 
   @Test
   void isRefusedByHttpServerAndConsumer() throws Exception {
@@ -64,7 +56,7 @@ class PausedHolderIT {
       createTopic(world.config());
       HttpServer server = server(postgres);
       String url = "http://127.0.0.1:" + server.getAddress().getPort() + "/stock";
-      try (KafkaStreams consumer = consumer(world.config());
+      try (KafkaStreams consumer = stream.start(world.config(), TOPIC, directory.resolve("state"));
           ChildJvm holder = holder(world, url, go)) {
         await()
             .atMost(SOON)
@@ -73,8 +65,8 @@ class PausedHolderIT {
         Lease lease = successor.lock("guarded").acquire(Duration.ofSeconds(20));
         String tokens = FencingHeader.format(lease.tokens());
         assertThat(post(url, tokens)).isEqualTo(204);
-        send(world.config(), tokens);
-        await().atMost(SOON).until(() -> passed.contains("current"));
+        FencedStream.send(world.config(), TOPIC, "current", tokens);
+        await().atMost(SOON).until(() -> stream.passed.contains("current"));
         await().pollDelay(Duration.ofSeconds(6)).until(() -> true);
         Files.createFile(go);
         holder.resume();
@@ -86,9 +78,9 @@ class PausedHolderIT {
                     assertThat(holder.output())
                         .content()
                         .contains("answered 409 1 of 1 keys were written under a higher token"));
-        await().atMost(SOON).until(() -> !refused.isEmpty());
-        assertThat(refused).containsExactly("paused: StaleTokenException");
-        assertThat(passed).containsExactly("current");
+        await().atMost(SOON).until(() -> !stream.refused.isEmpty());
+        assertThat(stream.refused).containsExactly("paused: StaleTokenException");
+        assertThat(stream.passed).containsExactly("current");
         assertThat(written).containsExactly("current");
         assertThat(post(url, "guarded")).as("not key=token").isEqualTo(400);
       } finally {
@@ -159,34 +151,5 @@ class PausedHolderIT {
           .all()
           .get();
     }
-  }
-
-  private static void send(LockstepConfig config, String tokens) throws Exception {
-    var settings = config.client();
-    settings.put("acks", "all");
-    try (KafkaProducer<String, String> producer =
-        new KafkaProducer<>(settings, new StringSerializer(), new StringSerializer())) {
-      ProducerRecord<String, String> record = new ProducerRecord<>(TOPIC, "item", "current");
-      record.headers().add(FencingHeader.NAME, tokens.getBytes(StandardCharsets.UTF_8));
-      producer.send(record).get();
-    }
-  }
-
-  private KafkaStreams consumer(LockstepConfig config) {
-    StreamsBuilder builder = new StreamsBuilder();
-    builder.stream(TOPIC, Consumed.with(Serdes.String(), Serdes.String()))
-        .<String>processValues(
-            StreamsFence.refusing(
-                (record, refusal) ->
-                    refused.add(record.value() + ": " + refusal.getClass().getSimpleName())))
-        .foreach((key, value) -> passed.add(value));
-    Properties properties = new Properties();
-    properties.putAll(config.client());
-    properties.put("application.id", "guarded");
-    properties.put("processing.guarantee", "exactly_once_v2");
-    properties.put("state.dir", directory.resolve("state").toString());
-    KafkaStreams streams = new KafkaStreams(builder.build(), properties);
-    streams.start();
-    return streams;
   }
 }

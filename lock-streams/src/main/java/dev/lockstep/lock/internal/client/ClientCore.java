@@ -46,9 +46,10 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
-import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -76,10 +77,10 @@ public final class ClientCore implements Commands, AutoCloseable {
   private final Callbacks callbacks = new Callbacks();
   private final Questions questions = new Questions(callbacks);
   private final NestingCheck nesting;
-  private final ScheduledExecutorService timer = scheduler("lock-client-timer");
+  private final ScheduledExecutorService timer = Chores.scheduler("lock-client-timer");
 
   /** Of its own: a send may block for a while, and a lease must not look safe meanwhile. */
-  private final ScheduledExecutorService watch = scheduler("lock-client-watch");
+  private final ScheduledExecutorService watch = Chores.scheduler("lock-client-watch");
 
   private final CommandSender sender;
   private final ReplyReader reader;
@@ -105,38 +106,8 @@ public final class ClientCore implements Commands, AutoCloseable {
                 options.config(),
                 (partition, effect) -> reader.take(effect))
             : null;
-    repeat(timer, Math.max(200, options.ttl().toMillis() / 4), this::beat);
-    repeat(watch, LOOK_MS, this::look);
-  }
-
-  private static ScheduledExecutorService scheduler(String name) {
-    ScheduledThreadPoolExecutor scheduler =
-        new ScheduledThreadPoolExecutor(
-            1,
-            task -> {
-              Thread thread = new Thread(task, name);
-              thread.setDaemon(true);
-              return thread;
-            });
-    // each acquire leaves a task for the case that nobody answers
-    scheduler.setRemoveOnCancelPolicy(true);
-    return scheduler;
-  }
-
-  /** A scheduler drops a task that throws: beats and looks must go on whatever happens. */
-  private static void repeat(ScheduledExecutorService scheduler, long millis, Runnable task) {
-    var unused =
-        scheduler.scheduleAtFixedRate(
-            () -> {
-              try {
-                task.run();
-              } catch (Throwable e) {
-                LOG.error("Lock client: a chore failed and goes on", e);
-              }
-            },
-            millis,
-            millis,
-            TimeUnit.MILLISECONDS);
+    Chores.repeat(timer, Math.max(200, options.ttl().toMillis() / 4), this::beat);
+    Chores.repeat(watch, LOOK_MS, this::look);
   }
 
   /** Acquires keys, wherever they live. */
@@ -307,37 +278,30 @@ public final class ClientCore implements Commands, AutoCloseable {
   public CompletableFuture<Boolean> release(Granted grant) {
     PartitionSession session = grant.session();
     synchronized (session.sending()) {
-      Ticket ticket =
-          session.drop(grant.owner(), grant.number()) == null || closing
-              ? null
-              : session.next(grant.owner());
-      if (ticket == null) {
+      if (session.drop(grant.owner(), grant.number()) == null) {
         return CompletableFuture.completedFuture(false);
       }
-      CompletableFuture<@Nullable Object> answer = questions.ask(ticket.owner(), ticket.number());
-      Outgoing release =
-          new Outgoing(
-              session,
-              ticket.owner(),
-              grant.keys().get(0),
-              new Release(
-                  ticket.owner(),
-                  ticket.number(),
-                  ticket.lowestUnanswered(),
-                  grant.number(),
-                  grant.token(),
-                  true,
-                  replyTo),
-              () -> releaseAppended(session, ticket),
-              () -> questions.answer(ticket.owner(), ticket.number(), null));
-      sender.send(release);
-      return answer.thenApply(
-          reply ->
-              reply instanceof ReleaseReply known
-                  // sent twice, the second frees nobody because the first has; unless the session
-                  // has ended, of which the client hears before
-                  && (known.getReleased()
-                      || (release.repeated().get() && ticket.owner().equals(session.owner()))));
+      AtomicBoolean repeated = new AtomicBoolean();
+      return ask(
+              grant,
+              ticket ->
+                  new Release(
+                      ticket.owner(),
+                      ticket.number(),
+                      ticket.lowestUnanswered(),
+                      grant.number(),
+                      grant.token(),
+                      true,
+                      replyTo),
+              ticket -> releaseAppended(session, ticket),
+              repeated)
+          .thenApply(
+              reply ->
+                  reply instanceof ReleaseReply known
+                      // sent twice, the second frees nobody because the first has; unless the
+                      // session has ended, of which the client hears before
+                      && (known.getReleased()
+                          || (repeated.get() && grant.owner().equals(session.owner()))));
     }
   }
 
@@ -371,7 +335,9 @@ public final class ClientCore implements Commands, AutoCloseable {
                     ticket.lowestUnanswered(),
                     grant.number(),
                     exclusive ? LockMode.EXCLUSIVE : LockMode.SHARED,
-                    replyTo))
+                    replyTo),
+            ticket -> {},
+            new AtomicBoolean())
         .thenApply(
             reply -> {
               if (!(reply instanceof ModeReply answer)) {
@@ -384,8 +350,17 @@ public final class ClientCore implements Commands, AutoCloseable {
             });
   }
 
-  /** Sends a command about a grant; null when nobody will answer it. */
-  private CompletableFuture<@Nullable Object> ask(Granted grant, Function<Ticket, Object> command) {
+  /**
+   * Sends a command about a grant; null when nobody will answer it.
+   *
+   * @param appended called when it stands in the log
+   * @param repeated set when it was sent again
+   */
+  private CompletableFuture<@Nullable Object> ask(
+      Granted grant,
+      Function<Ticket, Object> command,
+      Consumer<Ticket> appended,
+      AtomicBoolean repeated) {
     PartitionSession session = grant.session();
     synchronized (session.sending()) {
       Ticket ticket = session.next(grant.owner());
@@ -399,8 +374,9 @@ public final class ClientCore implements Commands, AutoCloseable {
               ticket.owner(),
               grant.keys().get(0),
               command.apply(ticket),
-              () -> {},
-              () -> questions.answer(ticket.owner(), ticket.number(), null)));
+              () -> appended.accept(ticket),
+              () -> questions.answer(ticket.owner(), ticket.number(), null),
+              repeated));
       return answer;
     }
   }

@@ -60,6 +60,7 @@ public final class WaitGraph {
   /** Each request with every key that it waits for; a set may wait for several. */
   private final Map<RequestId, List<Node>> waiting = new LinkedHashMap<>();
 
+  private final Map<RequestId, Holder> holders = new HashMap<>();
   private final Map<Task, Set<RequestId>> waitsOf = new HashMap<>();
   private final Set<RequestId> stuck;
   private final Map<RequestId, Set<Edge>> edges = new LinkedHashMap<>();
@@ -67,6 +68,7 @@ public final class WaitGraph {
   /** Reads what all partitions showed. */
   public WaitGraph(List<Waiting> keys) {
     for (Waiting key : keys) {
+      key.holders().forEach(holder -> holders.put(holder.id(), holder));
       for (Waiter waiter : key.queue()) {
         waiting.computeIfAbsent(waiter.id(), id -> new ArrayList<>()).add(new Node(waiter, key));
         if (waiter.task().isKnown()) {
@@ -144,16 +146,14 @@ public final class WaitGraph {
   }
 
   /** Returns the circles that this look and an earlier one show alike. */
-  public List<Circle> confirmed(WaitGraph earlier, List<Waiting> keys) {
-    Map<RequestId, Holder> holders = new HashMap<>();
-    keys.forEach(key -> key.holders().forEach(holder -> holders.put(holder.id(), holder)));
+  public List<Circle> confirmed(WaitGraph earlier) {
     List<Circle> circles = new ArrayList<>();
     Set<RequestId> walked = new HashSet<>();
     for (RequestId id : edges.keySet()) {
-      Circle circle = circle(id, holders, walked);
+      Circle circle = circle(id, walked);
       // whoever only waits for the circle may come and go
       if (circle != null
-          && reachedFrom(circle.victim(), holders).stream().allMatch(e -> isAlike(e, earlier))) {
+          && reachedFrom(circle.victim()).stream().allMatch(e -> isAlike(e, earlier))) {
         circles.add(circle);
       }
     }
@@ -164,14 +164,14 @@ public final class WaitGraph {
     return edges.getOrDefault(id, Set.of()).equals(earlier.edges.getOrDefault(id, Set.of()));
   }
 
-  private Set<RequestId> reachedFrom(RequestId first, Map<RequestId, Holder> holders) {
+  private Set<RequestId> reachedFrom(RequestId first) {
     Set<RequestId> reached = new LinkedHashSet<>();
     Deque<RequestId> open = new ArrayDeque<>(List.of(first));
     while (!open.isEmpty()) {
       RequestId id = open.poll();
       if (reached.add(id)) {
         for (Edge edge : edges.getOrDefault(id, Set.of())) {
-          open.addAll(next(edge, holders));
+          open.addAll(next(edge));
         }
       }
     }
@@ -179,7 +179,7 @@ public final class WaitGraph {
   }
 
   /** Returns the stuck requests of whoever is in the way. */
-  private List<RequestId> next(Edge edge, Map<RequestId, Holder> holders) {
+  private List<RequestId> next(Edge edge) {
     Holder holder = holders.get(edge.to());
     if (holder == null || stuck.contains(edge.to())) {
       return List.of(edge.to());
@@ -188,8 +188,7 @@ public final class WaitGraph {
   }
 
   /** Walks until it comes to where it was; null when an earlier walk was there. */
-  private @Nullable Circle circle(
-      RequestId first, Map<RequestId, Holder> holders, Set<RequestId> walked) {
+  private @Nullable Circle circle(RequestId first, Set<RequestId> walked) {
     Map<RequestId, Edge> way = new LinkedHashMap<>();
     RequestId at = first;
     while (!way.containsKey(at)) {
@@ -198,7 +197,7 @@ public final class WaitGraph {
       }
       Edge edge = firstEdge(at);
       way.put(at, edge);
-      at = next(edge, holders).get(0);
+      at = next(edge).get(0);
     }
     List<Edge> round = new ArrayList<>();
     boolean within = false;
@@ -217,7 +216,7 @@ public final class WaitGraph {
                     .thenComparing(waiter -> waiter.id().owner()))
             .orElseThrow();
     String key = node(victim.id()).key().key();
-    String text = round.stream().map(edge -> told(edge, holders)).collect(Collectors.joining("; "));
+    String text = round.stream().map(edge -> told(edge)).collect(Collectors.joining("; "));
     return new Circle(victim.id(), key, text.substring(0, Math.min(text.length(), 2_000)));
   }
 
@@ -233,7 +232,7 @@ public final class WaitGraph {
     return requireNonNull(waiting.get(id)).get(0);
   }
 
-  private String told(Edge edge, Map<RequestId, Holder> holders) {
+  private String told(Edge edge) {
     Waiter waiter = waiter(edge.from());
     @Nullable Holder holder = holders.get(edge.to());
     String other =

@@ -56,8 +56,8 @@ final class BrokerSettings {
     // 50 internal partitions each would cost a small machine most of its start-up time.
     settings.put("offsets.topic.num.partitions", "4");
     settings.put("transaction.state.log.num.partitions", "4");
-    settings.put("num.network.threads", "1");
-    settings.put("num.io.threads", "2");
+    settings.put("num.network.threads", "2");
+    settings.put("num.io.threads", "4");
     return settings;
   }
 
