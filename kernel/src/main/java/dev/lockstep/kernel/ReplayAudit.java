@@ -74,7 +74,7 @@ public final class ReplayAudit {
       Replay replay = new Replay(machine, i);
       TopicPartition input = new TopicPartition(machine.inputTopic(), i);
       List<ConsumerRecord<byte[], byte[]>> log = dump.read(input);
-      Map<byte[], byte[]> committed = dump.changelog(applicationId(), i);
+      Map<byte[], byte[]> committed = dump.changelog(applicationId(layout), i);
       long committedAt = TopicDump.nextOffsetOf(committed);
       for (ConsumerRecord<byte[], byte[]> record : log) {
         if (record.offset() == committedAt) {
@@ -106,8 +106,8 @@ public final class ReplayAudit {
     return new Result(records, effects, repeats, differences);
   }
 
-  private String applicationId() {
-    return StreamsSettings.applicationId(config, machine);
+  private String applicationId(Layout layout) {
+    return StreamsSettings.applicationId(config, machine, layout.getTopicEpoch());
   }
 
   private static void compareState(

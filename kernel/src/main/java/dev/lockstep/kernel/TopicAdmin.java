@@ -3,11 +3,14 @@ package dev.lockstep.kernel;
 import static java.util.Objects.requireNonNull;
 
 import dev.lockstep.kernel.internal.streams.ControlTopic;
+import dev.lockstep.kernel.internal.streams.EpochStart;
+import dev.lockstep.kernel.internal.streams.Layouts;
 import dev.lockstep.kernel.internal.streams.TopicCheck;
 import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.schema.TopicSpec;
 import dev.lockstep.schema.kernel.Destination;
 import dev.lockstep.schema.kernel.Layout;
+import dev.lockstep.schema.kernel.OperatorOrder;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -115,47 +118,57 @@ public final class TopicAdmin implements AutoCloseable {
    * know the new logic version and schemas before.
    *
    * @param topic input topic
+   * @param order who changes it, and why; kept in the Layout
    * @param change sets what is to differ on a builder that holds the Layout in force
    * @throws IllegalArgumentException when the change touches what only making the topic again
    *     changes: its name, id, epoch or partition count
    * @throws KernelException when the topic has no Layout yet, or a partition could not be written;
    *     doing it again is safe
    */
-  public void changeLayout(String topic, Consumer<Layout.Builder> change) {
+  public void changeLayout(String topic, OperatorOrder order, Consumer<Layout.Builder> change) {
     try (ControlTopic control = new ControlTopic(config)) {
       Layout current = control.read().get(topic);
       if (current == null) {
         throw new KernelException("Topic '" + topic + "' has no Layout yet: create it first");
       }
-      Layout.Builder changed = builder(current);
+      Layout.Builder changed = Layouts.builder(current).setOrder(order);
       change.accept(changed);
       Layout layout = changed.build();
-      if (!identity(layout).equals(identity(current))) {
+      if (!Layouts.identity(layout).equals(Layouts.identity(current))) {
         throw new IllegalArgumentException(
             "The Layout of '%s' cannot change from %s to %s: only a topic that is made again has another name, id, epoch or number of partitions"
-                .formatted(topic, identity(current), identity(layout)));
+                .formatted(topic, Layouts.identity(current), Layouts.identity(layout)));
       }
       control.announce(layout);
     }
   }
 
-  /** Avro's own {@code newBuilder(layout)} copies deeply, by classes that it must first trust. */
-  private static Layout.Builder builder(Layout layout) {
-    return Layout.newBuilder()
-        .setTopic(layout.getTopic())
-        .setTopicId(layout.getTopicId())
-        .setTopicEpoch(layout.getTopicEpoch())
-        .setPartitions(layout.getPartitions())
-        .setTickMillis(layout.getTickMillis())
-        .setLogicVersion(layout.getLogicVersion())
-        .setSchemas(layout.getSchemas())
-        .setDestinations(layout.getDestinations())
-        .setLimits(layout.getLimits());
-  }
-
-  private static List<Object> identity(Layout layout) {
-    return List.of(
-        layout.getTopic(), layout.getTopicId(), layout.getTopicEpoch(), layout.getPartitions());
+  /**
+   * Makes an input topic again under a higher epoch, mostly to give it more partitions. What its
+   * state must not lose goes over, limits and tick stay; other input topics whose effects go to it
+   * get a Layout with its new number of partitions.
+   *
+   * <p>Stop its clients, then its hosts, in order; start both again afterwards. A command that is
+   * written between the last look at the old log and its deletion is lost. A run that was cut short
+   * is completed by the next, with what the first one found.
+   *
+   * @param machine what folds the topic
+   * @param partitions of the topic from now on
+   * @param along its destinations that get as many partitions
+   * @param order who wants it, and why; kept in the Layout
+   * @param carryOver decides what goes over
+   * @throws KernelException when hosts run, records are not folded, something that must go over
+   *     cannot, or brokers do not answer; the message says what to do
+   */
+  public void startEpoch(
+      MachineSpec machine,
+      int partitions,
+      Set<String> along,
+      OperatorOrder order,
+      CarryOver carryOver) {
+    try (ControlTopic control = new ControlTopic(config)) {
+      new EpochStart(config, admin, control, machine).run(partitions, along, order, carryOver);
+    }
   }
 
   @Override
@@ -174,23 +187,26 @@ public final class TopicAdmin implements AutoCloseable {
     if (known != null && known.getTopicId().equals(topicId)) {
       return;
     }
-    int epoch = known == null ? 1 : known.getTopicEpoch() + 1;
+    control.writeFirst(first(input, topicId, known == null ? 1 : known.getTopicEpoch() + 1));
+  }
+
+  private static Layout first(InputPlan input, String topicId, int epoch) {
     List<Destination> destinations = new ArrayList<>();
     for (TopicSpec destination : input.destinations()) {
       destinations.add(
           new Destination(destination.name(), destination.partitions(), input.maxBytes()));
     }
-    control.writeFirst(
-        new Layout(
-            topic,
-            topicId,
-            epoch,
-            input.topic().partitions(),
-            input.tickMillis(),
-            input.logicVersion(),
-            input.schemas(),
-            destinations,
-            new HashMap<>(input.limits())));
+    return new Layout(
+        input.topic().name(),
+        topicId,
+        epoch,
+        input.topic().partitions(),
+        input.tickMillis(),
+        input.logicVersion(),
+        input.schemas(),
+        destinations,
+        new HashMap<>(input.limits()),
+        null);
   }
 
   private <T> T get(KafkaFuture<T> future, String failure) {

@@ -90,7 +90,9 @@ class HostClusterIT {
   private static void makeTicksLong(TallyWorld world) {
     try (TopicAdmin topics = new TopicAdmin(world.config())) {
       topics.changeLayout(
-          world.config().named("tally.commands"), layout -> layout.setTickMillis(500));
+          world.config().named("tally.commands"),
+          TallyWorld.ORDER,
+          layout -> layout.setTickMillis(500));
     }
   }
 

@@ -313,7 +313,7 @@ class HostFaultsIT {
       load.flush();
       world.awaitEqualToReplay(SOON);
 
-      topics.changeLayout(topic, layout -> layout.setLogicVersion(2));
+      topics.changeLayout(topic, TallyWorld.ORDER, layout -> layout.setLogicVersion(2));
 
       await()
           .atMost(SOON)
@@ -339,7 +339,7 @@ class HostFaultsIT {
       world.awaitEqualToReplay(SOON);
       byte[] record = foreignSchema();
       long schema = Tally.CODEC.fingerprint(record);
-      topics.changeLayout(topic, layout -> addSchema(layout, schema));
+      topics.changeLayout(topic, TallyWorld.ORDER, layout -> addSchema(layout, schema));
 
       load.sendBytes(2, "new", record);
       load.flush();
@@ -379,6 +379,7 @@ class HostFaultsIT {
           load.send(400);
           topics.changeLayout(
               topic,
+              TallyWorld.ORDER,
               layout -> layout.setTickMillis(tick).setDestinations(totals(layout, partitions)));
           load.send(400);
           load.flush();
@@ -396,7 +397,8 @@ class HostFaultsIT {
   void layoutKeepsWhatOnlyAnotherTopicHas() {
     String topic = input(0).topic();
     try (TopicAdmin topics = new TopicAdmin(world.config())) {
-      assertThatThrownBy(() -> topics.changeLayout(topic, layout -> layout.setPartitions(9)))
+      assertThatThrownBy(
+              () -> topics.changeLayout(topic, TallyWorld.ORDER, layout -> layout.setPartitions(9)))
           .isInstanceOf(IllegalArgumentException.class)
           .hasMessageContaining("only a topic that is made again");
       assertThat(topics.layouts().get(topic).getPartitions()).isEqualTo(TallyWorld.PARTITIONS);

@@ -4,7 +4,6 @@ import dev.lockstep.lock.internal.client.Chores;
 import dev.lockstep.lock.internal.engine.WaitGraph;
 import dev.lockstep.lock.internal.engine.WaitGraph.Circle;
 import dev.lockstep.schema.LockstepConfig;
-import dev.lockstep.schema.lock.AbortWait;
 import java.time.Duration;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.atomic.AtomicLong;
@@ -26,6 +25,9 @@ import org.slf4j.LoggerFactory;
 public final class DeadlockDetector implements AutoCloseable {
 
   private static final Logger LOG = LoggerFactory.getLogger(DeadlockDetector.class);
+
+  /** Who orders that a wait ends, in the log. */
+  private static final String PRINCIPAL = "lock-deadlock-detector";
 
   private final LockInspector inspector;
   private final LockAdmin admin;
@@ -101,7 +103,7 @@ public final class DeadlockDetector implements AutoCloseable {
 
   private void breakUp(Circle circle) {
     LOG.warn("Deadlock, {} gives up: {}", circle.owner(), circle.text());
-    admin.append(circle.key(), new AbortWait(circle.owner(), circle.number(), circle.text()));
+    admin.abort(circle.key(), circle.owner(), circle.number(), PRINCIPAL, circle.text());
     broken.incrementAndGet();
   }
 }

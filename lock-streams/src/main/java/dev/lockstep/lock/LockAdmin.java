@@ -3,11 +3,14 @@ package dev.lockstep.lock;
 import dev.lockstep.lock.internal.client.LockLayout;
 import dev.lockstep.schema.LockSchemas;
 import dev.lockstep.schema.LockstepConfig;
+import dev.lockstep.schema.OperatorOrders;
 import dev.lockstep.schema.Partitions;
 import dev.lockstep.schema.SingleObjectCodec;
+import dev.lockstep.schema.lock.AbortWait;
 import dev.lockstep.schema.lock.ForceRelease;
 import dev.lockstep.schema.lock.Revoke;
 import java.nio.charset.StandardCharsets;
+import java.time.Clock;
 import java.time.Duration;
 import java.util.Map;
 import java.util.concurrent.ExecutionException;
@@ -26,6 +29,7 @@ public final class LockAdmin implements AutoCloseable {
 
   private final String topic;
   private final int partitions;
+  private final Clock clock = Clock.systemUTC();
   private final SingleObjectCodec codec = new SingleObjectCodec(LockSchemas.CATALOG);
   private final KafkaProducer<byte[], byte[]> producer;
 
@@ -60,7 +64,7 @@ public final class LockAdmin implements AutoCloseable {
    * @throws LockException when the order could not be written
    */
   public void revoke(String key, long token, String principal, String reason) {
-    append(key, new Revoke(key, token, named(principal), named(reason), -1L));
+    append(key, new Revoke(key, token, -1L, OperatorOrders.of(principal, reason, clock)));
   }
 
   /**
@@ -77,7 +81,8 @@ public final class LockAdmin implements AutoCloseable {
     if (grace.isNegative()) {
       throw new IllegalArgumentException("Grace must not be negative, is " + grace);
     }
-    append(key, new Revoke(key, token, named(principal), named(reason), grace.toMillis()));
+    append(
+        key, new Revoke(key, token, grace.toMillis(), OperatorOrders.of(principal, reason, clock)));
   }
 
   /**
@@ -91,7 +96,7 @@ public final class LockAdmin implements AutoCloseable {
    * @throws LockException when the order could not be written
    */
   public void forceRelease(String key, long token, String principal, String reason) {
-    append(key, new ForceRelease(key, token, named(principal), named(reason)));
+    append(key, new ForceRelease(key, token, OperatorOrders.of(principal, reason, clock)));
   }
 
   @Override
@@ -99,14 +104,12 @@ public final class LockAdmin implements AutoCloseable {
     producer.close(Duration.ofSeconds(5));
   }
 
-  private static String named(String text) {
-    if (text.isBlank()) {
-      throw new IllegalArgumentException("An order needs a principal and a reason");
-    }
-    return text;
+  /** Ends a request that waits. */
+  void abort(String key, String owner, long acquire, String principal, String circle) {
+    append(key, new AbortWait(owner, acquire, OperatorOrders.of(principal, circle, clock)));
   }
 
-  void append(String key, Object order) {
+  private void append(String key, Object order) {
     try {
       producer
           .send(

@@ -2,12 +2,18 @@ package dev.lockstep.lock;
 
 import dev.lockstep.kernel.InputPlan;
 import dev.lockstep.kernel.MachineSpec;
+import dev.lockstep.kernel.TopicAdmin;
+import dev.lockstep.lock.internal.EpochCarry;
 import dev.lockstep.lock.internal.engine.LockMachine;
 import dev.lockstep.schema.LockSchemas;
 import dev.lockstep.schema.LockstepConfig;
+import dev.lockstep.schema.OperatorOrders;
 import dev.lockstep.schema.TopicSpec;
+import dev.lockstep.schema.kernel.OperatorOrder;
+import java.time.Clock;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 
 /** Topics of the lock service. */
 public final class LockTopics {
@@ -31,6 +37,41 @@ public final class LockTopics {
     destinations.add(TopicSpec.input(config.named(LockSchemas.COMMANDS), partitions));
     destinations.addAll(replyTopics);
     return InputPlan.of(machine(config), partitions, destinations);
+  }
+
+  /**
+   * Makes the command topic again under a higher epoch, mostly to give it more partitions. Stop the
+   * clients, then every lock service, in order; run it; start both again. Whoever holds a lock is
+   * honoured:
+   *
+   * <ul>
+   *   <li>with as many partitions as before, sessions, leases under their tokens and waiting
+   *       requests go on, of clients that kept running too;
+   *   <li>with another number nobody is granted anything until every session has had its time to
+   *       live; leases of sagas, which have none, must have ended before.
+   * </ul>
+   *
+   * <p>Pending revocations are forgotten: order them again. When a key is kept free after its
+   * holder's end, all are kept free for as long as the Layout's {@code lock.delay.max.ms}. Facts
+   * about a key that moves stand in another partition of the event topic from now on.
+   *
+   * @param config prefix of the environment
+   * @param partitions of commands and events from now on; not fewer than the events have
+   * @param principal who orders it
+   * @param reason why; both are kept in the Layout
+   * @throws dev.lockstep.kernel.KernelException when a service runs, commands are not folded, sagas
+   *     hold locks that cannot go over, or brokers do not answer; the message says what to do. A
+   *     run that was cut short is completed by the next
+   */
+  public static void startEpoch(
+      LockstepConfig config, int partitions, String principal, String reason) {
+    MachineSpec machine = machine(config);
+    Set<String> along =
+        Set.of(machine.inputTopic(), machine.rejectedTopic(), config.named(LockSchemas.EVENTS));
+    OperatorOrder order = OperatorOrders.of(principal, reason, Clock.systemUTC());
+    try (TopicAdmin topics = new TopicAdmin(config)) {
+      topics.startEpoch(machine, partitions, along, order, EpochCarry::carried);
+    }
   }
 
   /**

@@ -10,6 +10,7 @@ import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.schema.LockstepHeaders;
 import dev.lockstep.schema.Partitions;
 import dev.lockstep.schema.SingleObjectCodec;
+import dev.lockstep.schema.kernel.OperatorOrder;
 import dev.lockstep.schema.lock.ForceRelease;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -114,7 +115,9 @@ class LockClientEndsIT {
                   Partitions.of(key, LockWorld.PARTITIONS),
                   key.getBytes(StandardCharsets.UTF_8),
                   new SingleObjectCodec(LockSchemas.CATALOG)
-                      .encode(new ForceRelease(key, token, "ops@example", "stuck"))))
+                      .encode(
+                          new ForceRelease(
+                              key, token, new OperatorOrder("ops@example", "stuck", 0L)))))
           .get();
     }
   }

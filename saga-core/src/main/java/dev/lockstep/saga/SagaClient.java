@@ -9,6 +9,7 @@ import dev.lockstep.saga.internal.Payloads;
 import dev.lockstep.saga.internal.SagaLog;
 import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.schema.LockstepHeaders;
+import dev.lockstep.schema.OperatorOrders;
 import dev.lockstep.schema.Partitions;
 import dev.lockstep.schema.SagaSchemas;
 import dev.lockstep.schema.SchemaCatalog;
@@ -114,10 +115,11 @@ public final class SagaClient implements AutoCloseable {
    * @param principal who orders it
    * @param reason why
    * @return done when the order stands in the log
+   * @throws IllegalArgumentException when principal or reason is blank or too long
    */
   public CompletableFuture<Void> operate(
       String id, OperatorAction order, String principal, String reason) {
-    return send(id, new Operate(id, order, principal, reason, clock.millis()));
+    return send(id, new Operate(id, order, OperatorOrders.of(principal, reason, clock)));
   }
 
   /**

@@ -9,10 +9,13 @@ import dev.lockstep.saga.internal.SagaLog;
 import dev.lockstep.saga.internal.engine.SagaMachine;
 import dev.lockstep.schema.LockSchemas;
 import dev.lockstep.schema.LockstepConfig;
+import dev.lockstep.schema.OperatorOrders;
 import dev.lockstep.schema.SagaSchemas;
 import dev.lockstep.schema.TopicSpec;
 import dev.lockstep.schema.kernel.Destination;
 import dev.lockstep.schema.kernel.Layout;
+import dev.lockstep.schema.kernel.OperatorOrder;
+import java.time.Clock;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
@@ -85,10 +88,14 @@ public final class SagaTopics {
    *
    * @param config prefix of the environment
    * @param sagas definitions to add
+   * @param principal who allows them
+   * @param reason why; both are kept in the Layout
    * @throws SagaException when the log has no Layout yet, or one of the definitions was allowed
    *     before and has been changed
    */
-  public static void allow(LockstepConfig config, Collection<Saga<?>> sagas) {
+  public static void allow(
+      LockstepConfig config, Collection<Saga<?>> sagas, String principal, String reason) {
+    OperatorOrder order = OperatorOrders.of(principal, reason, Clock.systemUTC());
     Definitions definitions = new Definitions(sagas);
     SagaLog log = SagaLog.of(config);
     definitions.requireUnchanged(log);
@@ -96,7 +103,7 @@ public final class SagaTopics {
         participants(sagas).stream().map(name -> commands(config, name, log.partitions())).toList();
     try (TopicAdmin topics = new TopicAdmin(config)) {
       topics.create(new TopicPlan(List.of(), commands));
-      topics.changeLayout(log.topic(), layout -> add(layout, commands, definitions));
+      topics.changeLayout(log.topic(), order, layout -> add(layout, commands, definitions));
     }
   }
 

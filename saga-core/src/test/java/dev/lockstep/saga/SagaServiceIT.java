@@ -84,8 +84,8 @@ class SagaServiceIT {
       client.start(SECOND, "second-0", new Order("0")).get(10, TimeUnit.SECONDS);
       await().atMost(WAIT).until(() -> commands("shipper").equals(List.of("first-1")));
 
-      SagaTopics.allow(config, List.of(SECOND));
-      SagaTopics.allow(config, List.of(SECOND));
+      SagaTopics.allow(config, List.of(SECOND), "ops@example", "second release");
+      SagaTopics.allow(config, List.of(SECOND), "ops@example", "second release");
       client.start(SECOND, "second-1", new Order("1")).get(10, TimeUnit.SECONDS);
       client.start(FIRST, "first-2", new Order("2")).get(10, TimeUnit.SECONDS);
 

@@ -1,6 +1,8 @@
 package dev.lockstep.schema;
 
+import dev.lockstep.schema.kernel.CarriedRecord;
 import dev.lockstep.schema.kernel.Layout;
+import dev.lockstep.schema.kernel.NextEpoch;
 import dev.lockstep.schema.kernel.Rejected;
 import dev.lockstep.schema.kernel.Tick;
 import dev.lockstep.schema.state.FoldState;
@@ -8,9 +10,15 @@ import dev.lockstep.schema.state.FoldState;
 /** Catalog of what every machine's topics carry. */
 public final class KernelSchemas {
 
-  /** Layout, Tick, Rejected, and the host's own state row. */
+  /** Layouts and what starts an epoch, Tick, Rejected, and the host's own state row. */
   public static final SchemaCatalog CATALOG =
-      SchemaCatalog.of(Layout.class, Tick.class, Rejected.class, FoldState.class);
+      SchemaCatalog.of(
+          Layout.class,
+          NextEpoch.class,
+          CarriedRecord.class,
+          Tick.class,
+          Rejected.class,
+          FoldState.class);
 
   private KernelSchemas() {}
 }

@@ -3,6 +3,7 @@ package dev.lockstep.schema;
 import dev.lockstep.schema.lock.AbortWait;
 import dev.lockstep.schema.lock.Acquire;
 import dev.lockstep.schema.lock.AcquireReply;
+import dev.lockstep.schema.lock.Adopt;
 import dev.lockstep.schema.lock.Cancel;
 import dev.lockstep.schema.lock.ChangeMode;
 import dev.lockstep.schema.lock.CloseSession;
@@ -42,6 +43,7 @@ public final class LockSchemas {
           CloseSession.class,
           ForceRelease.class,
           AbortWait.class,
+          Adopt.class,
           ChangeMode.class,
           Revoke.class,
           AcquireReply.class,

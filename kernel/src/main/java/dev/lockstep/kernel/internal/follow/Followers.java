@@ -40,7 +40,7 @@ public final class Followers {
       MachineSpec machine, HostOptions options, Consumer<String> onFailure) {
     LockstepConfig config = options.config();
     Layout layout = requireFit(machine, config);
-    String application = StreamsSettings.applicationId(config, machine);
+    String application = StreamsSettings.applicationId(config, machine, layout.getTopicEpoch());
     // '~' sorts behind every name of an owner
     String name = "~" + application + "-twin-" + UUID.randomUUID();
     byte[] tick = new SingleObjectCodec(KernelSchemas.CATALOG).encode(new Tick(name));

@@ -80,7 +80,7 @@ public final class LogFollower implements AutoCloseable {
   LogFollower(MachineSpec machine, LockstepConfig config, Layout layout, Sink sink) {
     this.machine = machine;
     this.config = config;
-    this.applicationId = StreamsSettings.applicationId(config, machine);
+    this.applicationId = StreamsSettings.applicationId(config, machine, layout.getTopicEpoch());
     this.layout = layout;
     this.sink = sink;
     this.admin = Admin.create(config.client());

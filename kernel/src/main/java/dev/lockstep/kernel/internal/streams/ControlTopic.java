@@ -1,11 +1,15 @@
 package dev.lockstep.kernel.internal.streams;
 
+import static java.util.Objects.requireNonNull;
+
 import dev.lockstep.kernel.KernelException;
 import dev.lockstep.kernel.TopicPlan;
 import dev.lockstep.schema.KernelSchemas;
 import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.schema.SingleObjectCodec;
+import dev.lockstep.schema.kernel.CarriedRecord;
 import dev.lockstep.schema.kernel.Layout;
+import dev.lockstep.schema.kernel.NextEpoch;
 import dev.lockstep.schema.spi.RecordCodec;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
@@ -23,11 +27,16 @@ import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
+import org.apache.kafka.common.utils.Utils;
+import org.jspecify.annotations.Nullable;
 
 /** Reads and writes Layouts: in each input partition, then in the control topic. */
 public final class ControlTopic implements AutoCloseable {
 
   private static final Duration READ_TIMEOUT = Duration.ofSeconds(30);
+
+  /** Behind the name of an input topic: the epoch that is being started. */
+  private static final String NEXT = "/next";
 
   private final Map<String, Object> client;
   private final String control;
@@ -46,14 +55,102 @@ public final class ControlTopic implements AutoCloseable {
   /** Returns the Layouts in force by input topic. */
   public Map<String, Layout> read() {
     Map<String, Layout> layouts = new HashMap<>();
+    values()
+        .forEach(
+            (key, value) -> {
+              if (value instanceof Layout layout) {
+                layouts.put(key, layout);
+              }
+            });
+    return layouts;
+  }
+
+  private Map<String, Object> values() {
+    Map<String, Object> values = new HashMap<>();
     for (ConsumerRecord<byte[], byte[]> record : readAll(new TopicPartition(control, 0))) {
-      if (record.value() != null) {
-        layouts.put(
-            new String(record.key(), StandardCharsets.UTF_8),
-            (Layout) codec.decode(record.value()));
+      String key = new String(record.key(), StandardCharsets.UTF_8);
+      if (record.value() == null) {
+        values.remove(key);
+      } else {
+        values.put(key, codec.decode(record.value()));
       }
     }
-    return layouts;
+    return values;
+  }
+
+  /** Notes an epoch that is about to be started, and what its log begins with. */
+  void note(NextEpoch next, List<CarriedRecord> carried) {
+    String topic = next.getLayout().getTopic();
+    List<Future<RecordMetadata>> sent = new ArrayList<>();
+    for (int i = 0; i < carried.size(); i++) {
+      sent.add(put(topic + NEXT + "/" + i, codec.encode(carried.get(i))));
+    }
+    await(sent, control);
+    // last: whoever finds it finds all of them
+    await(List.of(put(topic + NEXT, codec.encode(next))), control);
+  }
+
+  /** Returns the epoch that is being started; null: none is. */
+  @Nullable NextEpoch noted(String topic) {
+    return (NextEpoch) values().get(topic + NEXT);
+  }
+
+  /** Returns what the log of an epoch that is being started begins with. */
+  List<CarriedRecord> carried(NextEpoch next) {
+    Map<String, Object> values = values();
+    List<CarriedRecord> carried = new ArrayList<>();
+    for (int i = 0; i < next.getRecords(); i++) {
+      carried.add(
+          (CarriedRecord) requireNonNull(values.get(next.getLayout().getTopic() + NEXT + "/" + i)));
+    }
+    return carried;
+  }
+
+  /**
+   * Writes a first Layout and what follows it into a new topic.
+   *
+   * @return false when somebody else wrote before or in between
+   */
+  boolean begin(Layout layout, List<CarriedRecord> carried) {
+    List<Future<RecordMetadata>> sent = new ArrayList<>();
+    List<Long> expected = new ArrayList<>();
+    long[] next = new long[layout.getPartitions()];
+    byte[] key = layout.getTopic().getBytes(StandardCharsets.UTF_8);
+    for (int i = 0; i < next.length; i++) {
+      expected.add(next[i]++);
+      sent.add(
+          producer.send(new ProducerRecord<>(layout.getTopic(), i, key, codec.encode(layout))));
+    }
+    for (CarriedRecord record : carried) {
+      expected.add(next[record.getPartition()]++);
+      sent.add(
+          producer.send(
+              new ProducerRecord<>(
+                  layout.getTopic(),
+                  record.getPartition(),
+                  record.getKey().getBytes(StandardCharsets.UTF_8),
+                  Utils.toArray(record.getValue()))));
+    }
+    return offsets(sent, layout.getTopic()).equals(expected);
+  }
+
+  /** Puts a Layout in force, which every partition has, and forgets what was noted of it. */
+  void finish(Layout layout, int noted) {
+    byte[] key = layout.getTopic().getBytes(StandardCharsets.UTF_8);
+    await(
+        List.of(producer.send(new ProducerRecord<>(control, 0, key, codec.encode(layout)))),
+        control);
+    List<Future<RecordMetadata>> sent = new ArrayList<>();
+    sent.add(put(layout.getTopic() + NEXT, null));
+    for (int i = 0; i < noted; i++) {
+      sent.add(put(layout.getTopic() + NEXT + "/" + i, null));
+    }
+    await(sent, control);
+  }
+
+  private Future<RecordMetadata> put(String key, byte @Nullable [] value) {
+    return producer.send(
+        new ProducerRecord<>(control, 0, key.getBytes(StandardCharsets.UTF_8), value));
   }
 
   /** Writes a topic's first Layout at offset 0 of every partition; completes a run cut short. */
@@ -99,9 +196,14 @@ public final class ControlTopic implements AutoCloseable {
   }
 
   private static void await(List<Future<RecordMetadata>> sent, String topic) {
+    var unused = offsets(sent, topic);
+  }
+
+  private static List<Long> offsets(List<Future<RecordMetadata>> sent, String topic) {
+    List<Long> offsets = new ArrayList<>();
     for (Future<RecordMetadata> future : sent) {
       try {
-        future.get();
+        offsets.add(future.get().offset());
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();
         throw new KernelException("Interrupted while writing a Layout to '" + topic + "'", e);
@@ -111,6 +213,7 @@ public final class ControlTopic implements AutoCloseable {
             e);
       }
     }
+    return offsets;
   }
 
   private void requireLayout(KafkaConsumer<byte[], byte[]> consumer, TopicPartition partition) {

@@ -9,6 +9,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.Comparator;
 import java.util.List;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.apache.kafka.common.utils.Time;
 import org.slf4j.Logger;
@@ -58,7 +59,7 @@ final class LocalState {
   /** Called before Streams looks at the state: removes what must not be read on from. */
   void clean() {
     Path tasks = home.resolve(applicationId);
-    removeFreshOnes();
+    removeOthers();
     if (!Files.isDirectory(tasks)) {
       return;
     }
@@ -93,15 +94,24 @@ final class LocalState {
     return within.resolve(applicationId + ".read");
   }
 
-  /** Directories of earlier processes. */
-  private void removeFreshOnes() {
+  /** Directories of earlier processes, and of other topic epochs: their logs are gone. */
+  private void removeOthers() {
     if (!Files.isDirectory(home)) {
       return;
     }
+    String fresh = applicationId + ".fresh-";
+    String epochs =
+        Pattern.quote(applicationId.replaceFirst(StreamsSettings.EPOCH + "\\d+$", ""))
+            + "("
+            + StreamsSettings.EPOCH
+            + "\\d+)?(\\.read)?";
     try (Stream<Path> all = Files.list(home)) {
-      String prefix = applicationId + ".fresh-";
-      for (Path old : all.filter(p -> p.getFileName().toString().startsWith(prefix)).toList()) {
-        delete(old);
+      for (Path other : all.toList()) {
+        String name = other.getFileName().toString();
+        boolean mine = name.equals(applicationId) || name.equals(applicationId + ".read");
+        if (name.startsWith(fresh) || (!mine && name.matches(epochs))) {
+          delete(other);
+        }
       }
     } catch (IOException e) {
       LOG.warn("Old state in {} could not be removed: {}", home, e.toString());

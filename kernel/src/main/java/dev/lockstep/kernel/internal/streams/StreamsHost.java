@@ -48,7 +48,7 @@ public final class StreamsHost implements AutoCloseable {
 
   private final MachineSpec machine;
   private final HostOptions options;
-  private final String applicationId;
+  private final String name;
   private final StoppedPartitions stopped = new StoppedPartitions();
   private final Alarms alarms;
   private final Backoff backoff;
@@ -56,6 +56,7 @@ public final class StreamsHost implements AutoCloseable {
   private final ScheduledExecutorService chores;
   private final AtomicBoolean closed = new AtomicBoolean();
   private final AtomicBoolean restarting = new AtomicBoolean();
+  private volatile @Nullable String applicationId; // once the topic epoch is known
   private volatile @Nullable KafkaStreams streams;
   private volatile @Nullable HostParts parts;
   private final HostMeter meter = new HostMeter();
@@ -65,14 +66,14 @@ public final class StreamsHost implements AutoCloseable {
   public StreamsHost(MachineSpec machine, HostOptions options) {
     this.machine = machine;
     this.options = options;
-    this.applicationId = StreamsSettings.applicationId(options.config(), machine);
-    this.alarms = new Alarms(applicationId);
+    this.name = StreamsSettings.name(options.config(), machine);
+    this.alarms = new Alarms(name);
     this.backoff = new Backoff(alarms);
     this.admin = Admin.create(options.config().client());
     this.chores =
         Executors.newSingleThreadScheduledExecutor(
             task -> {
-              Thread thread = new Thread(task, applicationId + "-chores");
+              Thread thread = new Thread(task, name + "-chores");
               thread.setDaemon(true);
               return thread;
             });
@@ -82,10 +83,13 @@ public final class StreamsHost implements AutoCloseable {
   public void start() {
     try {
       Layout layout = requireFit();
+      String application =
+          StreamsSettings.applicationId(options.config(), machine, layout.getTopicEpoch());
+      applicationId = application;
       LogReader log = new LogReader(admin, options.config().client(), Duration.ofSeconds(3));
       LogGuard guard = new LogGuard(log, stopped, alarms);
       Ticker ticker = ticker(layout);
-      LocalState local = new LocalState(options.stateDirectory(), applicationId);
+      LocalState local = new LocalState(options.stateDirectory(), application);
       parts =
           new HostParts(
               stopped,
@@ -100,7 +104,7 @@ public final class StreamsHost implements AutoCloseable {
       local.clean();
       launch();
       ticker.start();
-      startChores(layout, guard);
+      startChores(application, layout, guard);
     } catch (RuntimeException e) {
       close();
       throw e;
@@ -114,7 +118,7 @@ public final class StreamsHost implements AutoCloseable {
   public HostHealth health() {
     Throwable end = fatal;
     if (end != null) {
-      alarms.raise("fatal", applicationId + " ended: " + end);
+      alarms.raise("fatal", name + " ended: " + end);
     }
     return new HostHealth(state(), stopped.reasons(), alarms.standing());
   }
@@ -196,7 +200,7 @@ public final class StreamsHost implements AutoCloseable {
     }
     faults.addAll(new TopicCheck(admin).faults(topics));
     if (!faults.isEmpty() || layout == null) {
-      throw new StartRefusedException(applicationId, faults);
+      throw new StartRefusedException(name, faults);
     }
     return layout;
   }
@@ -218,9 +222,9 @@ public final class StreamsHost implements AutoCloseable {
   }
 
   private Ticker ticker(Layout layout) {
-    byte[] tick = new SingleObjectCodec(KernelSchemas.CATALOG).encode(new Tick(applicationId));
+    byte[] tick = new SingleObjectCodec(KernelSchemas.CATALOG).encode(new Tick(name));
     return new Ticker(
-        applicationId, options.config().client(), tick, Duration.ofMillis(layout.getTickMillis()));
+        name, options.config().client(), tick, Duration.ofMillis(layout.getTickMillis()));
   }
 
   private void ignoreExtraPartitions(Layout layout) {
@@ -245,7 +249,7 @@ public final class StreamsHost implements AutoCloseable {
       }
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
-      throw new KernelException("Interrupted while starting " + applicationId, e);
+      throw new KernelException("Interrupted while starting " + name, e);
     } catch (ExecutionException | TimeoutException e) {
       throw new KernelException("Topic '" + machine.inputTopic() + "' cannot be described", e);
     }
@@ -253,7 +257,8 @@ public final class StreamsHost implements AutoCloseable {
 
   private void launch() {
     HostParts shared = requireNonNull(parts);
-    Properties settings = StreamsSettings.of(options, applicationId, shared.local().directory());
+    Properties settings =
+        StreamsSettings.of(options, requireNonNull(applicationId), shared.local().directory());
     KafkaStreams created =
         new KafkaStreams(
             StreamsSettings.topology(machine, shared),
@@ -276,9 +281,9 @@ public final class StreamsHost implements AutoCloseable {
   private StreamThreadExceptionResponse onUncaught(Throwable thrown) {
     if (hasError(thrown)) {
       fatal = thrown;
-      LOG.error("{} ends: {}", applicationId, thrown.toString(), thrown);
+      LOG.error("{} ends: {}", name, thrown.toString(), thrown);
     } else {
-      LOG.warn("{} starts again after {}", applicationId, thrown.toString(), thrown);
+      LOG.warn("{} starts again after {}", name, thrown.toString(), thrown);
       restarting.set(true);
     }
     // REPLACE_THREAD would stay in the group and wait out a session (decision 0003)
@@ -294,7 +299,7 @@ public final class StreamsHost implements AutoCloseable {
     return false;
   }
 
-  private void startChores(Layout layout, LogGuard guard) {
+  private void startChores(String application, Layout layout, LogGuard guard) {
     LogWatch watch =
         new LogWatch(
             admin,
@@ -303,9 +308,9 @@ public final class StreamsHost implements AutoCloseable {
             layout.getPartitions(),
             alarms,
             guard);
-    Reaper reaper = new Reaper(admin, applicationId, options.timeouts().session());
+    Reaper reaper = new Reaper(admin, application, options.timeouts().session());
     HangingTransactions hanging =
-        new HangingTransactions(admin, applicationId, layout.getPartitions(), alarms);
+        new HangingTransactions(admin, application, layout.getPartitions(), alarms);
     schedule(watch::look, WATCH_PERIOD);
     schedule(this::restartIfNeeded, Duration.ofMillis(100));
     schedule(backoff::forget, Duration.ofSeconds(1));
@@ -331,7 +336,7 @@ public final class StreamsHost implements AutoCloseable {
                 chore.run();
               } catch (Throwable e) {
                 // the scheduler would drop it
-                LOG.warn("{}: a chore failed and goes on", applicationId, e);
+                LOG.warn("{}: a chore failed and goes on", name, e);
               }
             },
             period.toMillis(),
@@ -365,11 +370,11 @@ public final class StreamsHost implements AutoCloseable {
       local.startAfresh();
       LOG.warn(
           "{}: local state cannot be opened ({}); it is restored into {}",
-          applicationId,
+          name,
           e.getMessage(),
           local.directory());
     } catch (RuntimeException e) {
-      LOG.warn("{}: a new start failed and is tried again", applicationId, e);
+      LOG.warn("{}: a new start failed and is tried again", name, e);
     }
   }
 

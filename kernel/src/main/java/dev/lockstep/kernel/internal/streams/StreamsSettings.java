@@ -15,11 +15,23 @@ import org.apache.kafka.streams.state.Stores;
 /** Topology and settings of a host; each setting with its reason (decision 0003). */
 public final class StreamsSettings {
 
+  /** Between the name of a machine's hosts and a topic epoch above 1. */
+  static final String EPOCH = "-epoch";
+
   private StreamsSettings() {}
 
-  /** Returns the name of a machine's hosts: their group, and the begin of their topics' names. */
-  public static String applicationId(LockstepConfig config, MachineSpec machine) {
+  /** Returns the name of a machine's hosts as people know them, whatever the topic epoch. */
+  public static String name(LockstepConfig config, MachineSpec machine) {
     return config.named("lockstep-" + machine.name());
+  }
+
+  /**
+   * Returns the name of the group of a machine's hosts, and the begin of its topics' names. Each
+   * topic epoch has one of its own: state of another log must never be folded on.
+   */
+  public static String applicationId(LockstepConfig config, MachineSpec machine, int topicEpoch) {
+    String name = name(config, machine);
+    return topicEpoch == 1 ? name : name + EPOCH + topicEpoch;
   }
 
   /** Returns the topic that holds the state that they committed. */

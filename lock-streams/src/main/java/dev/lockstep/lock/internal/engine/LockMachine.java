@@ -9,6 +9,7 @@ import dev.lockstep.schema.LockSchemas;
 import dev.lockstep.schema.SchemaCatalog;
 import dev.lockstep.schema.lock.AbortWait;
 import dev.lockstep.schema.lock.Acquire;
+import dev.lockstep.schema.lock.Adopt;
 import dev.lockstep.schema.lock.Cancel;
 import dev.lockstep.schema.lock.ChangeMode;
 import dev.lockstep.schema.lock.CloseSession;
@@ -54,6 +55,8 @@ public final class LockMachine implements Machine {
       locks.force(force);
     } else if (input instanceof AbortWait abort) {
       locks.abort(abort);
+    } else if (input instanceof Adopt adopt) {
+      locks.adopt(adopt);
     }
     locks.handOver();
     locks.write();

@@ -91,6 +91,16 @@ final class LockRows {
     return keys;
   }
 
+  /** Returns every request that is known, answered ones included. */
+  List<Request> requests() {
+    List<Request> all = new ArrayList<>();
+    for (Store.Row row : store.scan(new byte[] {'r'}, Integer.MAX_VALUE)) {
+      RequestId id = id(ByteBuffer.wrap(row.key(), 1, row.key().length - 1));
+      all.add(Request.of(id, (LockRequestState) CODEC.decode(row.value())));
+    }
+    return all;
+  }
+
   /** Returns the names of sessions that have not ended, in their order. */
   List<String> sessions(String prefix, int most) {
     List<String> names = new ArrayList<>();

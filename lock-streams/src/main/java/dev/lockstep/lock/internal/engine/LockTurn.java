@@ -3,9 +3,13 @@ package dev.lockstep.lock.internal.engine;
 import dev.lockstep.kernel.RejectedInputException;
 import dev.lockstep.kernel.Turn;
 import dev.lockstep.lock.internal.engine.Answers.Reason;
+import dev.lockstep.schema.OperatorOrders;
+import dev.lockstep.schema.kernel.OperatorOrder;
 import dev.lockstep.schema.lock.AbortWait;
 import dev.lockstep.schema.lock.Acquire;
 import dev.lockstep.schema.lock.AcquireOutcome;
+import dev.lockstep.schema.lock.Adopt;
+import dev.lockstep.schema.lock.AdoptedLease;
 import dev.lockstep.schema.lock.Cancel;
 import dev.lockstep.schema.lock.ChangeMode;
 import dev.lockstep.schema.lock.CloseSession;
@@ -26,8 +30,6 @@ import org.jspecify.annotations.Nullable;
 
 /** What one record does to the locks of a partition: one method per command. */
 final class LockTurn {
-
-  private static final int CIRCLE_LIMIT = 2_000;
 
   private final Turn turn;
   private final LockRows rows;
@@ -138,10 +140,8 @@ final class LockTurn {
   private boolean refused(Request request) {
     long limit = turn.limit("lock.queue.max", 100_000);
     for (String name : request.keys) {
-      Key key = rows.key(name);
-      if (key == null) {
-        continue;
-      }
+      Key known = rows.key(name);
+      Key key = known == null ? requests.fresh(name, request.capacity) : known;
       if (key.capacity != request.capacity) {
         requests.refuse(
             request,
@@ -267,7 +267,7 @@ final class LockTurn {
   }
 
   void revoke(Revoke revoke) throws RejectedInputException {
-    String by = ordered(revoke.getPrincipal(), revoke.getReason());
+    String by = ordered(revoke.getOrder());
     Key key = held(revoke.getKey(), revoke.getToken());
     long longest = turn.limit("lock.ttl.max.ms", 3_600_000);
     if (revoke.getGraceMillis() < -1 || revoke.getGraceMillis() > longest) {
@@ -301,27 +301,48 @@ final class LockTurn {
   }
 
   void force(ForceRelease force) throws RejectedInputException {
-    String by = ordered(force.getPrincipal(), force.getReason());
+    String by = ordered(force.getOrder());
     requests.force(held(force.getKey(), force.getToken()), force.getToken(), by);
   }
 
   void abort(AbortWait abort) throws RejectedInputException {
-    if (abort.getCircle().isBlank() || abort.getCircle().length() > CIRCLE_LIMIT) {
-      throw new RejectedInputException(
-          "A circle is told in 1 to %d characters, here in %d"
-              .formatted(CIRCLE_LIMIT, abort.getCircle().length()));
-    }
+    ordered(abort.getOrder());
     Request request = rows.request(new RequestId(abort.getOwner(), abort.getAcquire()));
     if (request != null && request.isWaiting()) {
-      requests.end(request, AcquireOutcome.DEADLOCK, Reason.of(abort.getCircle()));
+      requests.end(request, AcquireOutcome.DEADLOCK, Reason.of(abort.getOrder().getReason()));
     }
   }
 
-  private static String ordered(String principal, String reason) throws RejectedInputException {
-    if (principal.isBlank() || reason.isBlank()) {
-      throw new RejectedInputException("An order needs a principal and a reason");
+  /** Goes on with what an earlier topic epoch left; guards know leases by their old tokens. */
+  void adopt(Adopt adopt) throws RejectedInputException {
+    AcquireRules.requireName("Owner", adopt.getOwner());
+    String owner = adopt.getOwner();
+    if (adopt.getTtlMillis() > 0 && !sessions.isKnown(owner)) {
+      sessions.open(owner, adopt.getTtlMillis(), adopt.getLowestUnanswered(), adopt.getReplyTo());
     }
-    return principal + ": " + reason;
+    AdoptedLease lease = adopt.getLease();
+    if (lease == null) {
+      return;
+    }
+    String fault = AcquireRules.fault(turn, lease.getAcquire());
+    if (fault == null) {
+      Request request = Request.of(lease.getAcquire(), turn.offset(), now());
+      fault =
+          request.id.owner().equals(owner) && rows.request(request.id) == null
+              ? requests.adopt(request, lease.getToken())
+              : "Lease is of '%s', or known".formatted(request.id.owner());
+    }
+    if (fault != null) {
+      throw new RejectedInputException(fault);
+    }
+  }
+
+  private static String ordered(OperatorOrder order) throws RejectedInputException {
+    String fault = OperatorOrders.fault(order);
+    if (fault != null) {
+      throw new RejectedInputException(fault);
+    }
+    return OperatorOrders.told(order);
   }
 
   private Key held(String name, long token) throws RejectedInputException {

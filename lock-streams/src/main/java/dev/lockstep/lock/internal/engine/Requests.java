@@ -54,7 +54,7 @@ final class Requests {
   void enter(Request request) {
     for (String name : request.keys) {
       Key known = rows.key(name);
-      Key key = known == null ? new Key(name, request.capacity) : known;
+      Key key = known == null ? opened(fresh(name, request.capacity)) : known;
       if (key.isOffered()) {
         Request other = require(key, key.party);
         if (other.priority < request.priority) {
@@ -78,9 +78,73 @@ final class Requests {
     }
   }
 
+  /**
+   * Returns a key that nobody uses. Holders whom the log of an earlier topic epoch granted a key
+   * may believe in it for as long as their sessions had to live: so long it is kept free.
+   */
+  Key fresh(String name, int capacity) {
+    Key key = new Key(name, capacity);
+    if (turn.layout().getTopicEpoch() > 1) {
+      long quiet = turn.limit("lock.quiet.ms", turn.limit("lock.ttl.max.ms", 3_600_000));
+      key.closedUntil = turn.now().elapsed() < quiet ? quiet : 0;
+    }
+    return key;
+  }
+
+  /** Sees to it that a key which is kept free is given out when that is over. */
+  private Key opened(Key key) {
+    if (key.closedUntil > 0) {
+      rows.putDue(key.closedUntil, Due.KEY, new RequestId(key.name, 0));
+    }
+    return key;
+  }
+
+  /**
+   * Goes on with a lease of an earlier topic epoch.
+   *
+   * @return why it cannot; null: it does
+   */
+  @Nullable String adopt(Request request, long token) {
+    if (token <= 0 || token >> EPOCH_SHIFT >= turn.layout().getTopicEpoch()) {
+      return "Token %d is not of an epoch before %d"
+          .formatted(token, turn.layout().getTopicEpoch());
+    }
+    for (String name : request.keys) {
+      Key key = rows.key(name);
+      boolean fits =
+          key == null
+              || (key.capacity == request.capacity
+                  && key.party.equals(RequestId.NOBODY)
+                  && request.permits <= key.capacity - key.taken);
+      if (!fits) {
+        return "Key '%s' is in use".formatted(name);
+      }
+    }
+    for (String name : request.keys) {
+      Key known = rows.key(name);
+      Key key = known == null ? opened(fresh(name, request.capacity)) : known;
+      hold(key, request, token);
+      rows.put(key);
+    }
+    request.token = token;
+    request.outcome = AcquireOutcome.GRANTED;
+    rows.put(request);
+    return null;
+  }
+
+  private void hold(Key key, Request request, long token) {
+    if (request.isExclusive()) {
+      key.takeExclusively(request.id, token);
+    } else {
+      key.withdraw();
+      key.taken += request.permits;
+      rows.putHolder(key.name, new Holder(request.id, request.permits, token));
+    }
+  }
+
   /** Tells whether a request that came now would get a key at once. */
-  boolean isFree(@Nullable Key key, int permits, int priority) {
-    return key == null || (key.fits(permits) && isFirst(key, priority));
+  boolean isFree(Key key, int permits, int priority) {
+    return key.fits(permits) && isFirst(key, priority);
   }
 
   private boolean isFirst(Key key, int priority) {
@@ -332,13 +396,7 @@ final class Requests {
         throw new IllegalStateException(
             "Key '%s' would be granted twice under token %d".formatted(name, token));
       }
-      if (request.isExclusive()) {
-        key.takeExclusively(request.id, token);
-      } else {
-        key.withdraw();
-        key.taken += request.permits;
-        rows.putHolder(name, new Holder(request.id, request.permits, token));
-      }
+      hold(key, request, token);
       settle(key);
       answers.announce(
           name,

@@ -1,6 +1,7 @@
 package dev.lockstep.lock.internal.engine;
 
 import dev.lockstep.schema.LockSchemas;
+import dev.lockstep.schema.kernel.OperatorOrder;
 import dev.lockstep.schema.lock.Acquire;
 import dev.lockstep.schema.lock.AcquirePart;
 import dev.lockstep.schema.lock.LockMode;
@@ -29,6 +30,11 @@ final class Ask {
   private String task = "";
   private ReplyTo replyTo = REPLY;
   private final List<AcquirePart> rest = new ArrayList<>();
+
+  /** Who orders something, and why. */
+  static OperatorOrder order(String principal, String reason) {
+    return new OperatorOrder(principal, reason, 1_700_000_000_000L);
+  }
 
   private Ask(String owner, long number, List<String> keys) {
     this.owner = owner;

@@ -1,5 +1,6 @@
 package dev.lockstep.lock.internal.engine;
 
+import static dev.lockstep.lock.internal.engine.Ask.order;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.lockstep.lock.LockTopics;
@@ -101,12 +102,12 @@ class LockMachinePropertyTest {
         case 0 -> send(new CloseSession(session(random.nextInt(5))));
         case 1 -> {
           if (mine != null && mine.token != 0) {
-            send(new ForceRelease(key(), mine.token, "ops", "test"));
+            send(new ForceRelease(key(), mine.token, order("ops", "test")));
           }
         }
         case 2 -> {
           if (mine != null && mine.token != 0) {
-            send(new Revoke(key(), mine.token, "ops", "test", (long) random.nextInt(1_000)));
+            send(new Revoke(key(), mine.token, (long) random.nextInt(1_000), order("ops", "test")));
           }
         }
         default -> pass(6_000);
@@ -170,7 +171,8 @@ class LockMachinePropertyTest {
         send(
             random.nextBoolean()
                 ? new Cancel(mine.owner, 0L, 1L, mine.number)
-                : new AbortWait(mine.owner, mine.number, "a waits for b, b for a"));
+                : new AbortWait(
+                    mine.owner, mine.number, order("detector", "a waits for b, b for a")));
       }
     }
 

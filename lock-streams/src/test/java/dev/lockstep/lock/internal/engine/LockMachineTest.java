@@ -1,5 +1,6 @@
 package dev.lockstep.lock.internal.engine;
 
+import static dev.lockstep.lock.internal.engine.Ask.order;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.lockstep.lock.LockTopics;
@@ -257,7 +258,7 @@ class LockMachineTest {
     long token = grantTo("a", "k");
     log.send(acquire("b", 1, -1, "k"));
 
-    List<Effect> effects = log.send(new ForceRelease("k", token, "ops@example", "stuck"));
+    List<Effect> effects = log.send(new ForceRelease("k", token, order("ops@example", "stuck")));
 
     assertThat(of(effects, Released.class).get(0).getBy()).isEqualTo("ops@example: stuck");
     assertThat(replies(effects).get(0).getOwner()).isEqualTo("b");
@@ -268,7 +269,7 @@ class LockMachineTest {
   void forcedReleaseTellsTheHolder() {
     long token = replies(log.send(acquire("a", 1, -1, "k", "l"))).get(0).getToken();
 
-    List<Effect> effects = log.send(new ForceRelease("k", token, "ops@example", "stuck"));
+    List<Effect> effects = log.send(new ForceRelease("k", token, order("ops@example", "stuck")));
 
     assertThat(of(effects, ForceReleased.class))
         .containsExactly(new ForceReleased("a", 1L, 0, "k", token, "ops@example: stuck"));
@@ -364,14 +365,16 @@ class LockMachineTest {
     long token = grantTo("a", "k");
     log.send(acquire("b", 1, -1, "k"));
 
-    assertThat(log.send(new AbortWait("a", 1L, "circle"))).isEmpty();
-    assertThat(log.send(new AbortWait("nobody", 1L, "circle"))).isEmpty();
-    AcquireReply ended = replies(log.send(new AbortWait("b", 1L, "b waits for a"))).get(0);
+    assertThat(log.send(new AbortWait("a", 1L, order("detector", "circle")))).isEmpty();
+    assertThat(log.send(new AbortWait("nobody", 1L, order("detector", "circle")))).isEmpty();
+    AcquireReply ended =
+        replies(log.send(new AbortWait("b", 1L, order("detector", "b waits for a")))).get(0);
 
     assertThat(ended.getOutcome()).isEqualTo(AcquireOutcome.DEADLOCK);
     assertThat(ended.getReason()).isEqualTo("b waits for a");
-    assertThat(log.send(new AbortWait("b", 1L, "again"))).isEmpty();
+    assertThat(log.send(new AbortWait("b", 1L, order("detector", "again")))).isEmpty();
     assertThat(of(log.send(release("a", 1, token)), Released.class)).hasSize(1);
-    assertThat(of(log.send(new AbortWait("b", 1L, "")), Rejected.class)).hasSize(1);
+    assertThat(of(log.send(new AbortWait("b", 1L, order("detector", ""))), Rejected.class))
+        .hasSize(1);
   }
 }

@@ -1,5 +1,6 @@
 package dev.lockstep.lock.internal.engine;
 
+import static dev.lockstep.lock.internal.engine.Ask.order;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.lockstep.kernel.InputPlan;
@@ -241,7 +242,7 @@ class LockModesTest {
     long a = granted(Ask.of("a", 1, "k"));
     waits(Ask.of("b", 1, "k").ttl(60_000));
 
-    List<Effect> asked = log.send(new Revoke("k", a, "ops@example", "deploy", 2_000L));
+    List<Effect> asked = log.send(new Revoke("k", a, 2_000L, order("ops@example", "deploy")));
     assertThat(asked).extracting(Effect::key).containsExactly("k", "client");
     assertThat(of(asked, RevokeAsked.class).get(0).getBy()).isEqualTo("ops@example: deploy");
     assertThat(grantedTo(log.advance(Duration.ofMillis(1_500)))).isEmpty();
@@ -254,7 +255,7 @@ class LockModesTest {
   @Test
   void revocationOfALockThatIsGivenBackInTimeTakesNothing() {
     long a = granted(Ask.of("a", 1, "k").ttl(60_000));
-    log.send(new Revoke("k", a, "ops@example", "deploy", 2_000L));
+    log.send(new Revoke("k", a, 2_000L, order("ops@example", "deploy")));
     release("a", 1, a);
     long again = granted(Ask.of("a", 2, "k").ttl(60_000));
 
@@ -267,7 +268,7 @@ class LockModesTest {
 
   @Test
   void orderForWhatIsNotHeldIsRejectedWithItsReason() {
-    List<Effect> effects = log.send(new Revoke("k", 17L, "ops@example", "deploy", -1L));
+    List<Effect> effects = log.send(new Revoke("k", 17L, -1L, order("ops@example", "deploy")));
 
     assertThat(of(effects, Rejected.class).get(0).getReason())
         .isEqualTo("Key 'k' is not held under token 17");

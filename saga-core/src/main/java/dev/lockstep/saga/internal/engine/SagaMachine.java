@@ -12,6 +12,7 @@ import dev.lockstep.saga.Step;
 import dev.lockstep.saga.internal.Definitions;
 import dev.lockstep.saga.internal.engine.Run.LockRun;
 import dev.lockstep.schema.LockSchemas;
+import dev.lockstep.schema.OperatorOrders;
 import dev.lockstep.schema.SagaSchemas;
 import dev.lockstep.schema.SchemaCatalog;
 import dev.lockstep.schema.SchemaException;
@@ -234,9 +235,10 @@ public final class SagaMachine implements Machine {
   }
 
   private void operate(Turn turn, SagaRows rows, Operate order) throws RejectedInputException {
-    requireRecent(turn, "Order for saga " + order.getSagaId(), order.getCreatedAt());
-    if (order.getPrincipal().isBlank() || order.getReason().isBlank()) {
-      throw new RejectedInputException("An order needs a principal and a reason");
+    requireRecent(turn, "Order for saga " + order.getSagaId(), order.getOrder().getCreatedAt());
+    String fault = OperatorOrders.fault(order.getOrder());
+    if (fault != null) {
+      throw new RejectedInputException(fault);
     }
     Run run = load(rows, order.getSagaId());
     if (run == null || run.status != SagaStatus.PARKED) {
@@ -257,7 +259,7 @@ public final class SagaMachine implements Machine {
               "Saga %s cannot be aborted at step %d: it is behind its pivot or already rolling back; retry or skip"
                   .formatted(order.getSagaId(), run.step));
         }
-        saga.abortParked(order.getPrincipal() + ": " + order.getReason());
+        saga.abortParked(OperatorOrders.told(order.getOrder()));
       }
     }
     saga.store();

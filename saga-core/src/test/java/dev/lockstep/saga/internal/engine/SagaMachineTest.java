@@ -10,6 +10,7 @@ import dev.lockstep.saga.SagaTopics;
 import dev.lockstep.saga.internal.Payloads;
 import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.schema.SchemaCatalog;
+import dev.lockstep.schema.kernel.OperatorOrder;
 import dev.lockstep.schema.kernel.Rejected;
 import dev.lockstep.schema.lock.Acquire;
 import dev.lockstep.schema.lock.AcquireOutcome;
@@ -269,7 +270,11 @@ class SagaMachineTest {
     SagaEnded parked = only(fail(unbook, StepOutcome.FAILURE), SagaEnded.class);
     StepCommand again =
         only(
-            log.send(new Operate("s1", OperatorAction.RETRY, "ops", "mended", 1_700_000_000_000L)),
+            log.send(
+                new Operate(
+                    "s1",
+                    OperatorAction.RETRY,
+                    new OperatorOrder("ops", "mended", 1_700_000_000_000L))),
             StepCommand.class);
 
     assertThat(parked.getStatus()).isEqualTo(EndStatus.PARKED);

@@ -5,6 +5,7 @@ import dev.lockstep.kernel.ImpureMachineException;
 import dev.lockstep.kernel.InputPlan;
 import dev.lockstep.kernel.MachineSpec;
 import dev.lockstep.kernel.Replay;
+import dev.lockstep.kernel.Store;
 import dev.lockstep.schema.KernelSchemas;
 import dev.lockstep.schema.SingleObjectCodec;
 import dev.lockstep.schema.TopicSpec;
@@ -18,6 +19,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Function;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.common.header.internals.RecordHeaders;
 import org.apache.kafka.common.record.TimestampType;
@@ -62,14 +64,26 @@ public final class VirtualPartition {
    * @param plan topics, limits and tick that the Layout lists
    */
   public VirtualPartition(MachineSpec machine, int partition, InputPlan plan) {
+    this(machine, partition, plan, 1);
+  }
+
+  /**
+   * Makes a partition of a topic that was created again.
+   *
+   * @param machine what folds it
+   * @param partition its number
+   * @param plan topics, limits and tick that the Layout lists
+   * @param topicEpoch epoch in the Layout
+   */
+  public VirtualPartition(MachineSpec machine, int partition, InputPlan plan, int topicEpoch) {
     this.machine = machine;
     this.partition = partition;
     this.codec = new SingleObjectCodec(machine.catalog().and(KernelSchemas.CATALOG));
     this.replay = new Replay(machine, partition);
-    send(layout(plan));
+    send(layout(plan, topicEpoch));
   }
 
-  private static Layout layout(InputPlan plan) {
+  private static Layout layout(InputPlan plan, int topicEpoch) {
     List<Destination> destinations = new ArrayList<>();
     for (TopicSpec spec : plan.destinations()) {
       destinations.add(new Destination(spec.name(), spec.partitions(), plan.maxBytes()));
@@ -78,13 +92,14 @@ public final class VirtualPartition {
     return new Layout(
         plan.topic().name(),
         "topic-id",
-        1,
+        topicEpoch,
         plan.topic().partitions(),
         plan.tickMillis(),
         plan.logicVersion(),
         plan.schemas(),
         destinations,
-        limits);
+        limits,
+        null);
   }
 
   /**
@@ -192,6 +207,17 @@ public final class VirtualPartition {
    */
   public long machineRows() {
     return replay.rows().keySet().stream().filter(key -> key[0] == 1).count();
+  }
+
+  /**
+   * Reads the machine's state after the last record.
+   *
+   * @param reader given the machine's rows, read only; must not keep them
+   * @param <T> what it returns
+   * @return what the reader returned
+   */
+  public <T> T read(Function<Store, T> reader) {
+    return replay.read(reader);
   }
 
   private ConsumerRecord<byte[], byte[]> record(byte[] value) {

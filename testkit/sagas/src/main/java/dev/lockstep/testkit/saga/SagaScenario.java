@@ -3,6 +3,7 @@ package dev.lockstep.testkit.saga;
 import dev.lockstep.saga.Saga;
 import dev.lockstep.saga.SagaTopics;
 import dev.lockstep.schema.LockstepConfig;
+import dev.lockstep.schema.kernel.OperatorOrder;
 import dev.lockstep.schema.lock.Acquire;
 import dev.lockstep.schema.lock.AcquireOutcome;
 import dev.lockstep.schema.lock.AcquireReply;
@@ -237,7 +238,8 @@ public final class SagaScenario<S> {
   public SagaScenario<S> operate(OperatorAction action, String reason) {
     return happens(
         "operator: " + action,
-        partition.send(new Operate(sagaId, action, OPERATOR, reason, partition.time())));
+        partition.send(
+            new Operate(sagaId, action, new OperatorOrder(OPERATOR, reason, partition.time()))));
   }
 
   /**

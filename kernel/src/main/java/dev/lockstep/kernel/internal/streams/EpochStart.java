@@ -1,0 +1,361 @@
+package dev.lockstep.kernel.internal.streams;
+
+import static java.util.Objects.requireNonNull;
+
+import dev.lockstep.kernel.CarryOver;
+import dev.lockstep.kernel.CarryOver.Carried;
+import dev.lockstep.kernel.Follower;
+import dev.lockstep.kernel.InputPlan;
+import dev.lockstep.kernel.KernelException;
+import dev.lockstep.kernel.MachineSpec;
+import dev.lockstep.schema.KernelSchemas;
+import dev.lockstep.schema.LockstepConfig;
+import dev.lockstep.schema.MalformedRecordException;
+import dev.lockstep.schema.SingleObjectCodec;
+import dev.lockstep.schema.TopicSpec;
+import dev.lockstep.schema.UnknownSchemaException;
+import dev.lockstep.schema.kernel.CarriedRecord;
+import dev.lockstep.schema.kernel.Destination;
+import dev.lockstep.schema.kernel.Layout;
+import dev.lockstep.schema.kernel.NextEpoch;
+import dev.lockstep.schema.kernel.OperatorOrder;
+import dev.lockstep.schema.kernel.Tick;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.CreateTopicsResult;
+import org.apache.kafka.clients.admin.NewPartitions;
+import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.TopicDescription;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.common.KafkaFuture;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.Uuid;
+import org.apache.kafka.common.errors.GroupIdNotFoundException;
+import org.apache.kafka.common.errors.TopicExistsException;
+import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Makes an input topic again under a higher epoch. What the new log begins with is noted in the
+ * control topic before the old one is deleted: a run that is cut short behind that is completed by
+ * the next.
+ */
+public final class EpochStart {
+
+  private static final Logger LOG = LoggerFactory.getLogger(EpochStart.class);
+  private static final long ANSWER_SECONDS = 30;
+  private static final Duration CATCH_UP = Duration.ofMinutes(5);
+  private static final int ATTEMPTS = 10;
+
+  private final LockstepConfig config;
+  private final Admin admin;
+  private final ControlTopic control;
+  private final MachineSpec machine;
+  private final String topic;
+
+  public EpochStart(LockstepConfig config, Admin admin, ControlTopic control, MachineSpec machine) {
+    this.config = config;
+    this.admin = admin;
+    this.control = control;
+    this.machine = machine;
+    this.topic = machine.inputTopic();
+  }
+
+  /**
+   * Starts the epoch that follows.
+   *
+   * @param along destinations that get as many partitions as the topic
+   */
+  public void run(int partitions, Set<String> along, OperatorOrder order, CarryOver carryOver) {
+    Layout current = control.read().get(topic);
+    if (current == null) {
+      throw new KernelException("Topic '" + topic + "' has no Layout yet: create it first");
+    }
+    NextEpoch next = control.noted(topic);
+    if (next == null || next.getLayout().getTopicEpoch() != current.getTopicEpoch() + 1) {
+      next = prepare(current, partitions, along, order, carryOver);
+    }
+    List<CarriedRecord> carried = control.carried(next);
+    extend(next.getLayout().getDestinations());
+    Layout begun = begin(next.getLayout(), carried);
+    control.finish(begun, carried.size());
+    tellOthers(begun);
+    forget(current);
+    LOG.info(
+        "{}: epoch {} begins with {} partitions and {} carried records",
+        topic,
+        begun.getTopicEpoch(),
+        begun.getPartitions(),
+        carried.size());
+  }
+
+  private NextEpoch prepare(
+      Layout current, int partitions, Set<String> along, OperatorOrder order, CarryOver carryOver) {
+    String application = StreamsSettings.applicationId(config, machine, current.getTopicEpoch());
+    requireStopped(application);
+    requireFolded(application, current);
+    Carried carried = carry(current, partitions, carryOver);
+    // whoever wrote meanwhile would lose it
+    requireFolded(application, current);
+    Map<String, Long> limits = new HashMap<>(current.getLimits());
+    limits.putAll(carried.limits());
+    List<Destination> destinations = current.getDestinations();
+    for (String name : along) {
+      destinations = Layouts.with(destinations, name, partitions);
+    }
+    // every host is new behind this, so it may be of this release
+    InputPlan release = InputPlan.of(machine, partitions, List.of());
+    NextEpoch next =
+        new NextEpoch(
+            Layouts.builder(current)
+                .setTopicEpoch(current.getTopicEpoch() + 1)
+                .setPartitions(partitions)
+                .setLogicVersion(release.logicVersion())
+                .setSchemas(release.schemas())
+                .setDestinations(destinations)
+                .setLimits(limits)
+                .setOrder(order)
+                .build(),
+            carried.records().size());
+    control.note(next, carried.records());
+    return next;
+  }
+
+  private void requireStopped(String application) {
+    try {
+      List<String> members =
+          requireNonNull(
+                  admin
+                      .describeConsumerGroups(List.of(application))
+                      .describedGroups()
+                      .get(application))
+              .get(ANSWER_SECONDS, TimeUnit.SECONDS)
+              .members()
+              .stream()
+              .map(member -> member.clientId() + " at " + member.host())
+              .toList();
+      if (!members.isEmpty()) {
+        throw new KernelException(
+            "No new epoch of '%s' while its hosts run: stop them in order first; members %s"
+                .formatted(topic, members));
+      }
+    } catch (ExecutionException e) {
+      if (!(e.getCause() instanceof GroupIdNotFoundException)) {
+        throw failed("its hosts could not be listed", e);
+      }
+    } catch (InterruptedException | TimeoutException e) {
+      throw failed("its hosts could not be listed", e);
+    }
+  }
+
+  /** All but ticks must be behind the hosts: what they had not announced dies with the log. */
+  private void requireFolded(String application, Layout current) {
+    Map<TopicPartition, OffsetAndMetadata> committed =
+        get(
+            admin.listConsumerGroupOffsets(application).partitionsToOffsetAndMetadata(),
+            "offsets of '" + application + "' could not be read");
+    LogReader log = new LogReader(admin, config.client(), Duration.ofSeconds(ANSWER_SECONDS));
+    for (int i = 0; i < current.getPartitions(); i++) {
+      TopicPartition partition = new TopicPartition(topic, i);
+      LogReader.Range range = log.range(partition);
+      @Nullable OffsetAndMetadata done = committed.get(partition);
+      long from = Math.max(range.start(), done == null ? 0 : done.offset());
+      long left = commands(partition, from, range.end());
+      if (left > 0) {
+        throw new KernelException(
+            "No new epoch of '%s': %d records of partition %d from offset %d are not folded; stop its clients, run a host until it has caught up, and stop it in order"
+                .formatted(topic, left, i, from));
+      }
+    }
+  }
+
+  private long commands(TopicPartition partition, long from, long end) {
+    SingleObjectCodec codec = new SingleObjectCodec(KernelSchemas.CATALOG);
+    Map<String, Object> settings = config.client();
+    settings.put("enable.auto.commit", "false");
+    long left = 0;
+    try (KafkaConsumer<byte[], byte[]> consumer =
+        new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+      consumer.assign(List.of(partition));
+      consumer.seek(partition, from);
+      long giveUp = System.nanoTime() + TimeUnit.SECONDS.toNanos(ANSWER_SECONDS);
+      while (consumer.position(partition) < end) {
+        if (System.nanoTime() > giveUp) {
+          throw new KernelException(
+              "%s could not be read to %d within %d s".formatted(partition, end, ANSWER_SECONDS));
+        }
+        for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(100))) {
+          if (!isOfKernel(codec, record.value())) {
+            left++;
+          }
+        }
+      }
+    }
+    return left;
+  }
+
+  private static boolean isOfKernel(SingleObjectCodec codec, byte @Nullable [] value) {
+    try {
+      Object record = value == null ? null : codec.decode(value);
+      return record instanceof Tick || record instanceof Layout;
+    } catch (MalformedRecordException | UnknownSchemaException e) {
+      return false;
+    }
+  }
+
+  private Carried carry(Layout current, int partitions, CarryOver carryOver) {
+    try (Follower state = Follower.start(machine, config, (partition, effect) -> {})) {
+      state.followAll();
+      if (!state.awaitCurrent(CATCH_UP)) {
+        throw new KernelException(
+            "No new epoch of '%s': its log could not be folded within %s: %s"
+                .formatted(topic, CATCH_UP, state.progress()));
+      }
+      return carryOver.of(current, partitions, state);
+    } catch (InterruptedException e) {
+      throw failed("its log could not be folded", e);
+    }
+  }
+
+  private void extend(List<Destination> destinations) {
+    for (Destination each : destinations) {
+      String name = each.getTopic();
+      if (name.equals(topic)) {
+        continue;
+      }
+      Map<String, TopicDescription> described =
+          get(
+              admin.describeTopics(List.of(name)).allTopicNames(),
+              "topic '" + name + "' could not be described");
+      int partitions = requireNonNull(described.get(name)).partitions().size();
+      if (partitions < each.getPartitions()) {
+        var unused =
+            get(
+                admin
+                    .createPartitions(Map.of(name, NewPartitions.increaseTo(each.getPartitions())))
+                    .all(),
+                "topic '" + name + "' could not be given more partitions");
+      }
+    }
+  }
+
+  /** Until the Layout and what follows it stand at the begin of every partition. */
+  private Layout begin(Layout noted, List<CarriedRecord> carried) {
+    for (int i = 0; i < ATTEMPTS; i++) {
+      Layout layout = Layouts.builder(noted).setTopicId(makeAgain(noted).toString()).build();
+      if (control.begin(layout, carried)) {
+        return layout;
+      }
+      LOG.warn("{}: somebody wrote to it before its Layout; it is made once more", topic);
+    }
+    throw new KernelException(
+        "Epoch %d of '%s' is not started: in %d attempts somebody wrote to the topic before its Layout; stop its clients and do it again"
+            .formatted(noted.getTopicEpoch(), topic, ATTEMPTS));
+  }
+
+  private Uuid makeAgain(Layout layout) {
+    delete(topic);
+    TopicSpec spec = TopicSpec.input(topic, layout.getPartitions());
+    NewTopic made =
+        new NewTopic(topic, Optional.of(spec.partitions()), Optional.<Short>empty())
+            .configs(spec.settings());
+    long giveUp = System.nanoTime() + TimeUnit.SECONDS.toNanos(ANSWER_SECONDS);
+    while (true) {
+      CreateTopicsResult created = admin.createTopics(List.of(made));
+      try {
+        return created.topicId(topic).get(ANSWER_SECONDS, TimeUnit.SECONDS);
+      } catch (ExecutionException e) {
+        // the old one is still being deleted
+        if (!(e.getCause() instanceof TopicExistsException) || System.nanoTime() > giveUp) {
+          throw failed("its topic could not be created", e);
+        }
+        pause();
+      } catch (InterruptedException | TimeoutException e) {
+        throw failed("its topic could not be created", e);
+      }
+    }
+  }
+
+  private void delete(String name) {
+    try {
+      admin.deleteTopics(List.of(name)).all().get(ANSWER_SECONDS, TimeUnit.SECONDS);
+    } catch (ExecutionException e) {
+      if (!(e.getCause() instanceof UnknownTopicOrPartitionException)) {
+        throw failed("topic '" + name + "' could not be deleted", e);
+      }
+    } catch (InterruptedException | TimeoutException e) {
+      throw failed("topic '" + name + "' could not be deleted", e);
+    }
+  }
+
+  /** Whoever announces into the topic hashes its keys by the number of partitions in its Layout. */
+  private void tellOthers(Layout begun) {
+    for (Layout other : control.read().values()) {
+      boolean differs =
+          other.getDestinations().stream()
+              .anyMatch(
+                  each ->
+                      each.getTopic().equals(topic)
+                          && each.getPartitions() != begun.getPartitions());
+      if (differs) {
+        control.announce(
+            Layouts.builder(other)
+                .setDestinations(
+                    Layouts.with(other.getDestinations(), topic, begun.getPartitions()))
+                .setOrder(begun.getOrder())
+                .build());
+      }
+    }
+  }
+
+  /** State and group of the old log are of no use to anybody. */
+  private void forget(Layout old) {
+    String application = StreamsSettings.applicationId(config, machine, old.getTopicEpoch());
+    try {
+      delete(StreamsSettings.changelog(application));
+      admin.deleteConsumerGroups(List.of(application)).all().get(ANSWER_SECONDS, TimeUnit.SECONDS);
+    } catch (ExecutionException | TimeoutException | KernelException e) {
+      LOG.warn("{}: state and group of the last epoch are left over", application, e);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private <T> T get(KafkaFuture<T> future, String failure) {
+    try {
+      return future.get(ANSWER_SECONDS, TimeUnit.SECONDS);
+    } catch (InterruptedException | ExecutionException | TimeoutException e) {
+      throw failed(failure, e);
+    }
+  }
+
+  private KernelException failed(String failure, Exception e) {
+    if (e instanceof InterruptedException) {
+      Thread.currentThread().interrupt();
+    }
+    Throwable cause = e instanceof ExecutionException ? e.getCause() : e;
+    return new KernelException(
+        "No new epoch of '%s': %s (%s); do it again".formatted(topic, failure, cause), e);
+  }
+
+  private void pause() {
+    try {
+      TimeUnit.MILLISECONDS.sleep(100);
+    } catch (InterruptedException e) {
+      throw failed("interrupted", e);
+    }
+  }
+}

@@ -1,0 +1,66 @@
+package dev.lockstep.lock.internal;
+
+import dev.lockstep.kernel.CarryOver.Carried;
+import dev.lockstep.kernel.Follower;
+import dev.lockstep.kernel.KernelException;
+import dev.lockstep.lock.internal.engine.LockMachine;
+import dev.lockstep.lock.internal.engine.NextEpochs;
+import dev.lockstep.schema.SingleObjectCodec;
+import dev.lockstep.schema.kernel.CarriedRecord;
+import dev.lockstep.schema.kernel.Layout;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeSet;
+
+/** What of all lock partitions goes over into the next topic epoch. */
+public final class EpochCarry {
+
+  private static final String QUIET = "lock.quiet.ms";
+
+  private EpochCarry() {}
+
+  /** Decides it; see {@link dev.lockstep.lock.LockTopics#startEpoch}. */
+  public static Carried carried(Layout current, int partitions, Follower state) {
+    boolean moves = current.getPartitions() != partitions;
+    SingleObjectCodec codec = new SingleObjectCodec(LockMachine.CATALOG);
+    List<CarriedRecord> records = new ArrayList<>();
+    TreeSet<String> endless = new TreeSet<>();
+    long quiet = 0;
+    for (int i = 0; i < current.getPartitions(); i++) {
+      int partition = i;
+      if (moves) {
+        quiet = Math.max(quiet, state.read(i, store -> new NextEpochs(store).longestTtl()));
+        endless.addAll(state.read(i, store -> new NextEpochs(store).owners()));
+      } else {
+        state
+            .read(i, store -> new NextEpochs(store).records())
+            .forEach(
+                record ->
+                    records.add(
+                        new CarriedRecord(
+                            partition,
+                            record.key(),
+                            ByteBuffer.wrap(codec.encode(record.value())))));
+      }
+      if (state.read(i, store -> new NextEpochs(store).isAnyClosed())) {
+        quiet = Math.max(quiet, limit(current, "lock.delay.max.ms", 60_000));
+      }
+    }
+    if (!endless.isEmpty()) {
+      throw new KernelException(
+          "Lock topic cannot go from %d to %d partitions: %d sagas hold or wait for locks, such as %s, and their keys would move; let them end, or force their locks"
+              .formatted(
+                  current.getPartitions(),
+                  partitions,
+                  endless.size(),
+                  endless.stream().limit(10).toList()));
+    }
+    return new Carried(records, Map.of(QUIET, quiet));
+  }
+
+  private static long limit(Layout layout, String name, long otherwise) {
+    return layout.getLimits().getOrDefault(name, otherwise);
+  }
+}
