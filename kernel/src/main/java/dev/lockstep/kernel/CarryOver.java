@@ -6,7 +6,6 @@ import java.util.List;
 import java.util.Map;
 
 /** What of a machine's state goes over into the next epoch of its input topic. */
-@FunctionalInterface
 public interface CarryOver {
 
   /**
@@ -35,4 +34,13 @@ public interface CarryOver {
    *     changed then
    */
   Carried of(Layout current, int partitions, Follower state);
+
+  /**
+   * Tells whether a record may stand behind what the hosts have folded: nothing of it is missed
+   * when its effects are never announced. Ticks always may.
+   *
+   * @param record value of a record of the input topic
+   * @return false when the epoch must not be started before it is folded
+   */
+  boolean mayBeLeft(byte[] record);
 }

@@ -70,7 +70,7 @@ public final class LockTopics {
         Set.of(machine.inputTopic(), machine.rejectedTopic(), config.named(LockSchemas.EVENTS));
     OperatorOrder order = OperatorOrders.of(principal, reason, Clock.systemUTC());
     try (TopicAdmin topics = new TopicAdmin(config)) {
-      topics.startEpoch(machine, partitions, along, order, EpochCarry::carried);
+      topics.startEpoch(machine, partitions, along, order, new EpochCarry());
     }
   }
 

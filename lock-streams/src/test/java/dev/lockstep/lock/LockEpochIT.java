@@ -20,14 +20,19 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -84,6 +89,7 @@ class LockEpochIT {
         lease("saga-7", "of saga");
         await().atMost(WAIT).until(() -> inspector.lock("of saga").isPresent());
         await().atMost(WAIT).until(() -> inspector.lock("k").orElseThrow().waiting() == 1);
+        awaitFolded();
         assertThatThrownBy(() -> startEpoch(LockWorld.PARTITIONS))
             .isInstanceOf(KernelException.class)
             .hasMessageContaining("while its hosts run");
@@ -126,7 +132,7 @@ class LockEpochIT {
         held = old.lock(key).acquire(WAIT);
         held.onChange(states::add);
         lease("saga-7", "of saga");
-        await().atMost(WAIT).until(() -> inspector.lock("of saga").isPresent());
+        awaitFolded();
         first.close();
         assertThatThrownBy(() -> startEpoch(2 * LockWorld.PARTITIONS))
             .isInstanceOf(KernelException.class)
@@ -134,7 +140,7 @@ class LockEpochIT {
         try (LockService again = service()) {
           LockStatus status = inspector.lock("of saga").orElseThrow();
           admin.forceRelease("of saga", status.holders().get(0).token(), "ops@example", "test");
-          await().atMost(WAIT).until(() -> inspector.lock("of saga").isEmpty());
+          awaitFolded();
         }
       }
 
@@ -170,6 +176,7 @@ class LockEpochIT {
       Lease held;
       try (LockService first = service()) {
         held = a.lock("k").acquire(WAIT);
+        awaitFolded();
       }
       for (int i = 0; i < 4; i++) {
         ChildJvm child =
@@ -191,6 +198,33 @@ class LockEpochIT {
         await().atMost(WAIT).untilAsserted(held::ensureValid);
         assertThat(held.release().get(20, TimeUnit.SECONDS)).isTrue();
       }
+    }
+  }
+
+  /** Until the service has committed everything that stands in the log now. */
+  private void awaitFolded() throws Exception {
+    try (Admin admin = Admin.create(config.client())) {
+      Map<TopicPartition, OffsetSpec> latest = new HashMap<>();
+      for (int i = 0; i < LockWorld.PARTITIONS; i++) {
+        latest.put(new TopicPartition(config.named(LockSchemas.COMMANDS), i), OffsetSpec.latest());
+      }
+      Map<TopicPartition, Long> ends = new HashMap<>();
+      admin.listOffsets(latest).all().get().forEach((p, end) -> ends.put(p, end.offset()));
+      await()
+          .atMost(WAIT)
+          .until(
+              () -> {
+                Map<TopicPartition, OffsetAndMetadata> done =
+                    admin
+                        .listConsumerGroupOffsets(config.named("lockstep-lock"))
+                        .partitionsToOffsetAndMetadata()
+                        .get();
+                return ends.entrySet().stream()
+                    .allMatch(
+                        end ->
+                            done.containsKey(end.getKey())
+                                && done.get(end.getKey()).offset() >= end.getValue());
+              });
     }
   }
 

@@ -1,13 +1,16 @@
 package dev.lockstep.lock.internal;
 
-import dev.lockstep.kernel.CarryOver.Carried;
+import dev.lockstep.kernel.CarryOver;
 import dev.lockstep.kernel.Follower;
 import dev.lockstep.kernel.KernelException;
 import dev.lockstep.lock.internal.engine.LockMachine;
 import dev.lockstep.lock.internal.engine.NextEpochs;
+import dev.lockstep.schema.MalformedRecordException;
 import dev.lockstep.schema.SingleObjectCodec;
+import dev.lockstep.schema.UnknownSchemaException;
 import dev.lockstep.schema.kernel.CarriedRecord;
 import dev.lockstep.schema.kernel.Layout;
+import dev.lockstep.schema.lock.KeepAlive;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
@@ -15,16 +18,25 @@ import java.util.Map;
 import java.util.TreeSet;
 
 /** What of all lock partitions goes over into the next topic epoch. */
-public final class EpochCarry {
+public final class EpochCarry implements CarryOver {
 
   private static final String QUIET = "lock.quiet.ms";
 
-  private EpochCarry() {}
+  private final SingleObjectCodec codec = new SingleObjectCodec(LockMachine.CATALOG);
 
-  /** Decides it; see {@link dev.lockstep.lock.LockTopics#startEpoch}. */
-  public static Carried carried(Layout current, int partitions, Follower state) {
+  /** A client that goes on beating is heard in the new log. */
+  @Override
+  public boolean mayBeLeft(byte[] record) {
+    try {
+      return codec.decode(record) instanceof KeepAlive;
+    } catch (MalformedRecordException | UnknownSchemaException e) {
+      return false;
+    }
+  }
+
+  @Override
+  public Carried of(Layout current, int partitions, Follower state) {
     boolean moves = current.getPartitions() != partitions;
-    SingleObjectCodec codec = new SingleObjectCodec(LockMachine.CATALOG);
     List<CarriedRecord> records = new ArrayList<>();
     TreeSet<String> endless = new TreeSet<>();
     long quiet = 0;

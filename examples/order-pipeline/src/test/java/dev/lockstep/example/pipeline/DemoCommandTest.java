@@ -85,5 +85,7 @@ class DemoCommandTest {
   void topicsArePrintedWithoutABroker() {
     assertThat(DemoMain.command().execute("topics", "print")).isZero();
     assertThat(refused("topics", "destroy")).contains("destroy");
+    assertThat(refused("topics", "epoch")).contains("needs --lock-partitions, --by and --reason");
+    assertThat(refused("topics", "epoch", "--by", "me")).contains("--reason");
   }
 }

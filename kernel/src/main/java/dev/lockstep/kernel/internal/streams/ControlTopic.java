@@ -29,10 +29,13 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.utils.Utils;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** Reads and writes Layouts: in each input partition, then in the control topic. */
 public final class ControlTopic implements AutoCloseable {
 
+  private static final Logger LOG = LoggerFactory.getLogger(ControlTopic.class);
   private static final Duration READ_TIMEOUT = Duration.ofSeconds(30);
 
   /** Behind the name of an input topic: the epoch that is being started. */
@@ -109,22 +112,38 @@ public final class ControlTopic implements AutoCloseable {
   /**
    * Writes a first Layout and what follows it into a new topic.
    *
-   * @return false when somebody else wrote before or in between
+   * @return false when somebody else wrote before or in between, or it could not be written
    */
   boolean begin(Layout layout, List<CarriedRecord> carried) {
+    Map<String, Object> settings = new HashMap<>(client);
+    settings.put("acks", "all");
+    settings.put("delivery.timeout.ms", "15000");
+    settings.put("request.timeout.ms", "5000");
+    settings.put("linger.ms", "0");
+    // of its own: one that has seen the old topic was seen to send nothing to the new one
+    try (KafkaProducer<byte[], byte[]> fresh =
+        new KafkaProducer<>(settings, new ByteArraySerializer(), new ByteArraySerializer())) {
+      return begin(fresh, layout, carried);
+    } catch (KernelException e) {
+      LOG.warn("{}", e.getMessage());
+      return false;
+    }
+  }
+
+  private boolean begin(
+      KafkaProducer<byte[], byte[]> fresh, Layout layout, List<CarriedRecord> carried) {
     List<Future<RecordMetadata>> sent = new ArrayList<>();
     List<Long> expected = new ArrayList<>();
     long[] next = new long[layout.getPartitions()];
     byte[] key = layout.getTopic().getBytes(StandardCharsets.UTF_8);
     for (int i = 0; i < next.length; i++) {
       expected.add(next[i]++);
-      sent.add(
-          producer.send(new ProducerRecord<>(layout.getTopic(), i, key, codec.encode(layout))));
+      sent.add(fresh.send(new ProducerRecord<>(layout.getTopic(), i, key, codec.encode(layout))));
     }
     for (CarriedRecord record : carried) {
       expected.add(next[record.getPartition()]++);
       sent.add(
-          producer.send(
+          fresh.send(
               new ProducerRecord<>(
                   layout.getTopic(),
                   record.getPartition(),

@@ -106,10 +106,10 @@ public final class EpochStart {
       Layout current, int partitions, Set<String> along, OperatorOrder order, CarryOver carryOver) {
     String application = StreamsSettings.applicationId(config, machine, current.getTopicEpoch());
     requireStopped(application);
-    requireFolded(application, current);
+    requireFolded(application, current, carryOver);
     Carried carried = carry(current, partitions, carryOver);
     // whoever wrote meanwhile would lose it
-    requireFolded(application, current);
+    requireFolded(application, current, carryOver);
     Map<String, Long> limits = new HashMap<>(current.getLimits());
     limits.putAll(carried.limits());
     List<Destination> destinations = current.getDestinations();
@@ -162,7 +162,7 @@ public final class EpochStart {
   }
 
   /** All but ticks must be behind the hosts: what they had not announced dies with the log. */
-  private void requireFolded(String application, Layout current) {
+  private void requireFolded(String application, Layout current, CarryOver carryOver) {
     Map<TopicPartition, OffsetAndMetadata> committed =
         get(
             admin.listConsumerGroupOffsets(application).partitionsToOffsetAndMetadata(),
@@ -173,7 +173,7 @@ public final class EpochStart {
       LogReader.Range range = log.range(partition);
       @Nullable OffsetAndMetadata done = committed.get(partition);
       long from = Math.max(range.start(), done == null ? 0 : done.offset());
-      long left = commands(partition, from, range.end());
+      long left = commands(partition, from, range.end(), carryOver);
       if (left > 0) {
         throw new KernelException(
             "No new epoch of '%s': %d records of partition %d from offset %d are not folded; stop its clients, run a host until it has caught up, and stop it in order"
@@ -182,7 +182,7 @@ public final class EpochStart {
     }
   }
 
-  private long commands(TopicPartition partition, long from, long end) {
+  private long commands(TopicPartition partition, long from, long end, CarryOver carryOver) {
     SingleObjectCodec codec = new SingleObjectCodec(KernelSchemas.CATALOG);
     Map<String, Object> settings = config.client();
     settings.put("enable.auto.commit", "false");
@@ -198,7 +198,8 @@ public final class EpochStart {
               "%s could not be read to %d within %d s".formatted(partition, end, ANSWER_SECONDS));
         }
         for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(100))) {
-          if (!isOfKernel(codec, record.value())) {
+          byte[] value = record.value();
+          if (value != null && !isOfKernel(codec, value) && !carryOver.mayBeLeft(value)) {
             left++;
           }
         }
@@ -207,9 +208,9 @@ public final class EpochStart {
     return left;
   }
 
-  private static boolean isOfKernel(SingleObjectCodec codec, byte @Nullable [] value) {
+  private static boolean isOfKernel(SingleObjectCodec codec, byte[] value) {
     try {
-      Object record = value == null ? null : codec.decode(value);
+      Object record = codec.decode(value);
       return record instanceof Tick || record instanceof Layout;
     } catch (MalformedRecordException | UnknownSchemaException e) {
       return false;
@@ -259,10 +260,12 @@ public final class EpochStart {
       if (control.begin(layout, carried)) {
         return layout;
       }
-      LOG.warn("{}: somebody wrote to it before its Layout; it is made once more", topic);
+      LOG.warn(
+          "{}: somebody wrote to it before its Layout, or it could not be written; it is made once more",
+          topic);
     }
     throw new KernelException(
-        "Epoch %d of '%s' is not started: in %d attempts somebody wrote to the topic before its Layout; stop its clients and do it again"
+        "Epoch %d of '%s' is not started: in %d attempts its Layout did not come first; stop its clients and do it again"
             .formatted(noted.getTopicEpoch(), topic, ATTEMPTS));
   }
 
@@ -276,7 +279,9 @@ public final class EpochStart {
     while (true) {
       CreateTopicsResult created = admin.createTopics(List.of(made));
       try {
-        return created.topicId(topic).get(ANSWER_SECONDS, TimeUnit.SECONDS);
+        Uuid id = created.topicId(topic).get(ANSWER_SECONDS, TimeUnit.SECONDS);
+        awaitSeen(id, giveUp);
+        return id;
       } catch (ExecutionException e) {
         // the old one is still being deleted
         if (!(e.getCause() instanceof TopicExistsException) || System.nanoTime() > giveUp) {
@@ -286,6 +291,37 @@ public final class EpochStart {
       } catch (InterruptedException | TimeoutException e) {
         throw failed("its topic could not be created", e);
       }
+    }
+  }
+
+  /** Brokers show a topic, and leaders of its partitions, a little later than it exists. */
+  private void awaitSeen(Uuid id, long giveUp) {
+    while (true) {
+      try {
+        TopicDescription seen =
+            requireNonNull(
+                admin
+                    .describeTopics(List.of(topic))
+                    .allTopicNames()
+                    .get(ANSWER_SECONDS, TimeUnit.SECONDS)
+                    .get(topic));
+        if (seen.topicId().equals(id)
+            && seen.partitions().stream().allMatch(partition -> partition.leader() != null)) {
+          return;
+        }
+      } catch (ExecutionException e) {
+        if (!(e.getCause() instanceof UnknownTopicOrPartitionException)) {
+          throw failed("its topic could not be described", e);
+        }
+      } catch (InterruptedException | TimeoutException e) {
+        throw failed("its topic could not be described", e);
+      }
+      if (System.nanoTime() > giveUp) {
+        throw new KernelException(
+            "No new epoch of '%s': the new topic has no leaders after %d s; do it again"
+                .formatted(topic, ANSWER_SECONDS));
+      }
+      pause();
     }
   }
 

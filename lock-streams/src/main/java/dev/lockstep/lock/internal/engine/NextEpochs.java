@@ -49,7 +49,7 @@ public final class NextEpochs {
     long now = atLeast();
     List<Request> requests = rows.requests();
     for (Request request : requests) {
-      List<String> held = request.isHolding() ? held(request) : List.of();
+      List<String> held = held(request);
       if (!held.isEmpty()) {
         Acquire acquire = acquire(request, held, now);
         records.add(
@@ -76,7 +76,8 @@ public final class NextEpochs {
   /** Returns owners of leases without a time to live, held or waited for. */
   public List<String> owners() {
     return rows.requests().stream()
-        .filter(request -> request.ttlMillis == 0 && (request.isHolding() || request.isWaiting()))
+        .filter(
+            request -> request.ttlMillis == 0 && (request.isWaiting() || !held(request).isEmpty()))
         .map(request -> request.id.owner())
         .distinct()
         .toList();
@@ -98,7 +99,7 @@ public final class NextEpochs {
   /** Keys that were taken from it are not its own any more. */
   private List<String> held(Request request) {
     List<String> held = new ArrayList<>();
-    for (String name : request.keys) {
+    for (String name : request.isHolding() ? request.keys : List.<String>of()) {
       Key key = rows.key(name);
       if (key != null
           && ((key.isHeldExclusivelyBy(request.id) && key.token == request.token)
