@@ -7,7 +7,8 @@ const SCHEMAS = fileURLToPath(new URL('../../schemas/src/main/avro/', import.met
 
 // in this order: later ones refer to types of earlier ones by name
 const FILES = [
-  'kernel/Layout', 'lock/ReplyTo', 'lock/Acquire', 'lock/AcquireReply', 'lock/Cancel', 'lock/CloseSession',
+  'kernel/OperatorOrder', 'kernel/Layout', 'lock/ReplyTo', 'lock/Acquire', 'lock/AcquireReply', 'lock/Cancel',
+  'lock/CloseSession',
   'lock/ForceReleased', 'lock/KeepAlive', 'lock/Release', 'lock/ReleaseReply', 'lock/SessionExpired', 'lock/SessionOk',
 ];
 

@@ -73,7 +73,7 @@ export class LockClient extends EventEmitter {
     });
     await this.#send(lock.partition, lock.key, 'Release', {
       owner: session.owner, number, lowestUnanswered: Math.min(number, ...session.pending),
-      acquire: lock.number, token: lock.token, quiet: false, replyTo: this.#replyTo,
+      acquire: lock.number, token: lock.token, keepFreeMillis: 0, quiet: false, replyTo: this.#replyTo,
     });
     return (await answer).released;
   }

@@ -11,14 +11,14 @@ import java.util.concurrent.Callable;
  * the job is done before, so that a process whose clock is late does not run it once more; and for
  * {@code atMost} at the longest, so that a job that hangs does not stop all later runs. A process
  * that dies is replaced after its client's time to live, and {@code atLeast} on top. A client that
- * is closed gives everything back at once: close it when {@code atLeast} is over.
+ * is closed gives back at once what its jobs still hold: close it when they are done.
  *
  * @see LockClientOptions#withTtl
  */
 public final class JobLock {
 
-  /** Longest lock-delay, which stands for {@code atLeast} when the process dies. */
-  private static final Duration LONGEST_DELAY = Duration.ofMinutes(1);
+  /** Longest lock-delay, which stands for {@code atLeast} when the process is gone. */
+  static final Duration LONGEST_DELAY = Duration.ofMinutes(1);
 
   private final DistributedLock lock;
   private final Duration atMost;

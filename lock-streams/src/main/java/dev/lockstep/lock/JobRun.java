@@ -48,12 +48,18 @@ final class JobRun {
       return;
     }
     Duration left = atLeast.minusNanos(System.nanoTime() - begun);
-    if (left.isNegative() || left.isZero()) {
-      lease.close();
+    Duration late = left.minus(JobLock.LONGEST_DELAY);
+    if (late.isNegative()) {
+      // the service keeps it free, whatever becomes of this process
+      release(left.isNegative() ? Duration.ZERO : left);
     } else {
-      CompletableFuture.delayedExecutor(left.toMillis(), TimeUnit.MILLISECONDS)
-          .execute(lease::close);
+      CompletableFuture.delayedExecutor(late.toMillis(), TimeUnit.MILLISECONDS)
+          .execute(() -> release(JobLock.LONGEST_DELAY));
     }
+  }
+
+  private void release(Duration keepFree) {
+    var unused = lease.release(keepFree);
   }
 
   /** Counts both times from now, and from the beginning of this call on. False: it is over. */

@@ -127,7 +127,16 @@ public interface Lease extends AutoCloseable {
    */
   CompletableFuture<Boolean> release();
 
-  /** Same as {@link #release}, without waiting for the log. */
+  /**
+   * Releases the locks, whose keys nobody is granted for a while.
+   *
+   * @param keepFree for how long, elapsed log time from the release on; at most the Layout's {@code
+   *     lock.delay.max.ms}, a minute if it says nothing
+   * @return as {@link #release()}
+   */
+  CompletableFuture<Boolean> release(Duration keepFree);
+
+  /** Same as {@link #release()}, without waiting for the log. */
   @Override
   void close();
 }

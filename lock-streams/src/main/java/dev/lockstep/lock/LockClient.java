@@ -89,6 +89,16 @@ public final class LockClient implements AutoCloseable {
   }
 
   /**
+   * Names a latch that processes count down.
+   *
+   * @param name name of the latch, 1 to 250 characters
+   * @return the latch; asks nobody
+   */
+  public DistributedLatch latch(String name) {
+    return new DistributedLatch(core, name, lock(DistributedLatch.key(name)).shared());
+  }
+
+  /**
    * Tells what is wrong.
    *
    * @return the fault that is being waited out, or empty when all is well

@@ -197,6 +197,43 @@ class LockRecipesIT {
         .hasMessageContaining("not below at least PT2S");
   }
 
+  /** A closed client gave its jobs' locks back at once: the service keeps them free now. */
+  @Test
+  void jobIsNotRunTwiceWithinAtLeastThoughItsClientIsClosed() throws Exception {
+    Duration most = Duration.ofMinutes(1);
+    Duration least = Duration.ofSeconds(3);
+    try (LockClient one = world.client()) {
+      assertThat(JobLock.of(one, "closed job", most, least).run(() -> 1)).hasValue(1);
+    }
+    JobLock second = JobLock.of(client, "closed job", most, least);
+    assertThat(second.run(() -> 2)).isEmpty();
+    await().atMost(WAIT).until(() -> second.run(() -> 3).isPresent());
+  }
+
+  @Test
+  void latchOpensWhenAllHaveCounted() throws Exception {
+    try (LockClient other = world.client()) {
+      DistributedLatch latch = client.latch("start");
+      DistributedLatch same = other.latch("start");
+      assertThat(same.count().get(20, TimeUnit.SECONDS)).isZero();
+      same.await(WAIT);
+      assertThat(latch.close(3, "test").get(20, TimeUnit.SECONDS)).isTrue();
+      assertThat(same.close(9, "other").get(20, TimeUnit.SECONDS)).isFalse();
+      CompletableFuture<Void> open = same.awaitAsync(WAIT);
+
+      assertThat(latch.countDown().get(20, TimeUnit.SECONDS)).isEqualTo(2);
+      assertThat(same.countDown().get(20, TimeUnit.SECONDS)).isEqualTo(1);
+      assertThatThrownBy(() -> same.await(Duration.ofMillis(300)))
+          .isInstanceOf(LockTimeoutException.class)
+          .hasMessageContaining("held by 'test'");
+      assertThat(open).isNotDone();
+      assertThat(latch.countDown().get(20, TimeUnit.SECONDS)).isZero();
+
+      open.get(20, TimeUnit.SECONDS);
+      latch.await(WAIT);
+    }
+  }
+
   @Test
   void shedLockRunsAJobInOneProcessOnly() throws Exception {
     LockConfiguration job =

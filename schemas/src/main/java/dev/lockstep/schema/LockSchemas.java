@@ -7,11 +7,13 @@ import dev.lockstep.schema.lock.Adopt;
 import dev.lockstep.schema.lock.Cancel;
 import dev.lockstep.schema.lock.ChangeMode;
 import dev.lockstep.schema.lock.CloseSession;
+import dev.lockstep.schema.lock.CountDown;
 import dev.lockstep.schema.lock.Downgraded;
 import dev.lockstep.schema.lock.ForceRelease;
 import dev.lockstep.schema.lock.ForceReleased;
 import dev.lockstep.schema.lock.Granted;
 import dev.lockstep.schema.lock.KeepAlive;
+import dev.lockstep.schema.lock.LatchReply;
 import dev.lockstep.schema.lock.ModeReply;
 import dev.lockstep.schema.lock.Release;
 import dev.lockstep.schema.lock.ReleaseReply;
@@ -20,6 +22,7 @@ import dev.lockstep.schema.lock.Revoke;
 import dev.lockstep.schema.lock.RevokeAsked;
 import dev.lockstep.schema.lock.SessionExpired;
 import dev.lockstep.schema.lock.SessionOk;
+import dev.lockstep.schema.lock.SetLatch;
 
 /** Types and names of the lock protocol. */
 public final class LockSchemas {
@@ -45,6 +48,9 @@ public final class LockSchemas {
           AbortWait.class,
           Adopt.class,
           ChangeMode.class,
+          SetLatch.class,
+          CountDown.class,
+          LatchReply.class,
           Revoke.class,
           AcquireReply.class,
           ReleaseReply.class,

@@ -24,6 +24,7 @@ import dev.lockstep.schema.lock.CloseSession;
 import dev.lockstep.schema.lock.ForceReleased;
 import dev.lockstep.schema.lock.GrantedPart;
 import dev.lockstep.schema.lock.KeepAlive;
+import dev.lockstep.schema.lock.LatchReply;
 import dev.lockstep.schema.lock.LockMode;
 import dev.lockstep.schema.lock.ModeReply;
 import dev.lockstep.schema.lock.Release;
@@ -291,6 +292,7 @@ public final class ClientCore implements Commands, AutoCloseable {
                       ticket.lowestUnanswered(),
                       grant.number(),
                       grant.token(),
+                      grant.keepFreeMillis(),
                       true,
                       replyTo),
               ticket -> releaseAppended(session, ticket),
@@ -381,6 +383,42 @@ public final class ClientCore implements Commands, AutoCloseable {
     }
   }
 
+  /**
+   * Sends a command about a latch, which belongs to no session.
+   *
+   * @param id of the command, unique; the answer names it
+   */
+  public CompletableFuture<LatchReply> latch(
+      String key, String id, Function<ReplyTo, Object> command) {
+    int partition = Partitions.of(key, layout.getPartitions());
+    CompletableFuture<@Nullable Object> answer = questions.ask(id, 0);
+    sendLatch(session(partition), key, id, command.apply(replyTo));
+    if (closing) {
+      // close() may have gone through the questions before this one was among them
+      questions.answer(id, 0, null);
+    }
+    return answer.thenApply(
+        reply -> {
+          if (reply instanceof LatchReply known) {
+            return known;
+          }
+          throw closed();
+        });
+  }
+
+  private void sendLatch(PartitionSession session, String key, String id, Object command) {
+    Runnable again =
+        () -> {
+          if (closing) {
+            questions.answer(id, 0, null);
+          } else {
+            // the session has ended, which is nothing to a latch
+            sendLatch(session, key, id, command);
+          }
+        };
+    sender.send(new Outgoing(session, session.owner(), key, command, () -> {}, again));
+  }
+
   /** Returns what is being waited out. */
   @Override
   public @Nullable String fault() {
@@ -435,6 +473,8 @@ public final class ClientCore implements Commands, AutoCloseable {
       questions.answer(released.getOwner(), released.getNumber(), released);
     } else if (reply instanceof ModeReply changed) {
       questions.answer(changed.getOwner(), changed.getNumber(), changed);
+    } else if (reply instanceof LatchReply latch) {
+      questions.answer(latch.getId(), 0, latch);
     } else if (reply instanceof SessionOk ok) {
       PartitionSession session = sessions.get(ok.getPartition());
       if (session != null) {

@@ -9,6 +9,7 @@ final class Granted {
 
   private final Part part;
   private volatile long token;
+  private volatile long keepFreeMillis;
   private volatile @Nullable GrantedLease lease;
 
   Granted(Part part, long token) {
@@ -34,6 +35,15 @@ final class Granted {
 
   long token() {
     return token;
+  }
+
+  /** How long its keys are kept free when it is given back. */
+  long keepFreeMillis() {
+    return keepFreeMillis;
+  }
+
+  void keepFree(long millis) {
+    keepFreeMillis = millis;
   }
 
   /** It is held in another mode, under this token. */

@@ -2,6 +2,7 @@ package dev.lockstep.lock.internal.client;
 
 import dev.lockstep.lock.Lease;
 import dev.lockstep.schema.lock.LockMode;
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -202,6 +203,17 @@ final class GrantedLease implements Lease {
       }
       next.run();
     }
+  }
+
+  @Override
+  public CompletableFuture<Boolean> release(Duration keepFree) {
+    if (keepFree.isNegative()) {
+      throw new IllegalArgumentException("Keys are kept free for 0 or more, not for " + keepFree);
+    }
+    if (released.get() == null) {
+      parts.forEach(part -> part.keepFree(keepFree.toMillis()));
+    }
+    return release();
   }
 
   @Override

@@ -59,6 +59,11 @@ final class AcquireRules {
     return null;
   }
 
+  /** Returns what is wrong with the name of a key, or where it was sent; null: nothing. */
+  static @Nullable String keyFault(Turn turn, String key) {
+    return keyFault(turn, List.of(key), turn.partition());
+  }
+
   /** Returns what is wrong with the time to live of a session; null: nothing. */
   static @Nullable String ttlFault(Turn turn, long millis) {
     long shortest = 10L * turn.layout().getTickMillis();

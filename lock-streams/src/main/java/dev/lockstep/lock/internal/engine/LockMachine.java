@@ -13,10 +13,12 @@ import dev.lockstep.schema.lock.Adopt;
 import dev.lockstep.schema.lock.Cancel;
 import dev.lockstep.schema.lock.ChangeMode;
 import dev.lockstep.schema.lock.CloseSession;
+import dev.lockstep.schema.lock.CountDown;
 import dev.lockstep.schema.lock.ForceRelease;
 import dev.lockstep.schema.lock.KeepAlive;
 import dev.lockstep.schema.lock.Release;
 import dev.lockstep.schema.lock.Revoke;
+import dev.lockstep.schema.lock.SetLatch;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -55,6 +57,10 @@ public final class LockMachine implements Machine {
       locks.force(force);
     } else if (input instanceof AbortWait abort) {
       locks.abort(abort);
+    } else if (input instanceof SetLatch set) {
+      locks.latches().set(set);
+    } else if (input instanceof CountDown down) {
+      locks.latches().countDown(down);
     } else if (input instanceof Adopt adopt) {
       locks.adopt(adopt);
     }

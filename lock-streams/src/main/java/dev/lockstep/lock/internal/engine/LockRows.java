@@ -6,6 +6,7 @@ import dev.lockstep.schema.SingleObjectCodec;
 import dev.lockstep.schema.spi.RecordCodec;
 import dev.lockstep.schema.state.LockHolderState;
 import dev.lockstep.schema.state.LockKeyState;
+import dev.lockstep.schema.state.LockLatchState;
 import dev.lockstep.schema.state.LockRequestState;
 import dev.lockstep.schema.state.LockRevocationState;
 import dev.lockstep.schema.state.LockSessionState;
@@ -25,6 +26,8 @@ import org.jspecify.annotations.Nullable;
  *   r owner 00 number        one request
  *   s session                one session
  *   x key 00 token           a grant that is to be taken from its holders
+ *   l key 00                 a closed latch
+ *   l key 00 id              a command that was counted
  *   d elapsed kind owner 00 number   what is due when
  * </pre>
  *
@@ -42,10 +45,11 @@ final class LockRows {
           LockHolderState.class,
           LockRequestState.class,
           LockSessionState.class,
-          LockRevocationState.class);
+          LockRevocationState.class,
+          LockLatchState.class);
 
   /** First characters of all keys. */
-  static final String KINDS = "khqrsxd";
+  static final String KINDS = "khqrsxdl";
 
   private static final RecordCodec CODEC = new SingleObjectCodec(CATALOG);
 
@@ -230,6 +234,29 @@ final class LockRows {
     return stored;
   }
 
+  void putLatch(String key, LockLatchState latch) {
+    store.put(separated('l', key), CODEC.encode(latch));
+  }
+
+  @Nullable LockLatchState latch(String key) {
+    return (LockLatchState) read(separated('l', key));
+  }
+
+  /** Forgets a latch and what was counted. */
+  void deleteLatch(String key) {
+    for (Store.Row row : store.scan(separated('l', key), Integer.MAX_VALUE)) {
+      store.delete(row.key());
+    }
+  }
+
+  void putCounted(String key, String id) {
+    store.put(countedKey(key, id), new byte[0]);
+  }
+
+  boolean isCounted(String key, String id) {
+    return store.get(countedKey(key, id)) != null;
+  }
+
   @Nullable LockSessionState session(String session) {
     return sessions.get(session);
   }
@@ -317,6 +344,12 @@ final class LockRows {
   private static byte[] revocationKey(String key, long token) {
     byte[] prefix = separated('x', key);
     return ByteBuffer.allocate(prefix.length + 8).put(prefix).putLong(token).array();
+  }
+
+  private static byte[] countedKey(String key, String id) {
+    byte[] prefix = separated('l', key);
+    byte[] bytes = id.getBytes(StandardCharsets.UTF_8);
+    return ByteBuffer.allocate(prefix.length + bytes.length).put(prefix).put(bytes).array();
   }
 
   private static byte[] requestKey(RequestId id) {

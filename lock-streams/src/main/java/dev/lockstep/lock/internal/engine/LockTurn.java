@@ -24,6 +24,7 @@ import dev.lockstep.schema.lock.Revoke;
 import dev.lockstep.schema.lock.RevokeAsked;
 import dev.lockstep.schema.lock.SessionExpired;
 import dev.lockstep.schema.lock.SessionOk;
+import dev.lockstep.schema.state.LockLatchState;
 import dev.lockstep.schema.state.LockRevocationState;
 import dev.lockstep.schema.state.LockSessionState;
 import org.jspecify.annotations.Nullable;
@@ -63,6 +64,10 @@ final class LockTurn {
         default -> throw new IllegalStateException("Nothing of kind '" + due.kind() + "' is due");
       }
     }
+  }
+
+  Latches latches() {
+    return new Latches(turn, rows, requests, answers);
   }
 
   /** Gives out what became free; called last. */
@@ -182,7 +187,10 @@ final class LockTurn {
     Request request = rows.request(new RequestId(release.getOwner(), release.getAcquire()));
     boolean current = request != null && request.token == release.getToken();
     if (request != null && current && request.isHolding()) {
-      requests.release(request, ReleaseCause.RELEASED);
+      // cut, not refused: a release that is lost would keep the lock
+      long longest = turn.limit("lock.delay.max.ms", 60_000);
+      long keepFree = Math.max(0, Math.min(longest, release.getKeepFreeMillis()));
+      requests.release(request, ReleaseCause.RELEASED, keepFree);
     }
     if (!current || !release.getQuiet()) {
       answers.reply(
@@ -329,12 +337,21 @@ final class LockTurn {
       Request request = Request.of(lease.getAcquire(), turn.offset(), now());
       fault =
           request.id.owner().equals(owner) && rows.request(request.id) == null
-              ? requests.adopt(request, lease.getToken())
+              ? adopted(request, lease)
               : "Lease is of '%s', or known".formatted(request.id.owner());
     }
     if (fault != null) {
       throw new RejectedInputException(fault);
     }
+  }
+
+  private @Nullable String adopted(Request request, AdoptedLease lease) {
+    String fault = requests.adopt(request, lease.getToken());
+    if (fault == null && lease.getLatchCount() > 0) {
+      rows.putLatch(
+          request.keys.get(0), new LockLatchState(lease.getLatchCount(), "", lease.getToken()));
+    }
+    return fault;
   }
 
   private static String ordered(OperatorOrder order) throws RejectedInputException {

@@ -5,6 +5,7 @@ import dev.lockstep.schema.lock.Acquire;
 import dev.lockstep.schema.lock.Adopt;
 import dev.lockstep.schema.lock.AdoptedLease;
 import dev.lockstep.schema.lock.ReplyTo;
+import dev.lockstep.schema.state.LockLatchState;
 import dev.lockstep.schema.state.LockSessionState;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -14,8 +15,8 @@ import java.util.Objects;
 /**
  * What of a lock partition goes over into the next topic epoch. Reads only.
  *
- * <p>Not carried: answers that are kept for repeats, revocations that have not come due, ends of
- * sessions.
+ * <p>Not carried: answers that are kept for repeats, commands that a latch has counted, revocations
+ * that have not come due, ends of sessions.
  */
 public final class NextEpochs {
 
@@ -60,7 +61,8 @@ public final class NextEpochs {
                     0L,
                     1L,
                     NOWHERE,
-                    new AdoptedLease(acquire, request.token))));
+                    new AdoptedLease(
+                        acquire, request.token, latchCount(request.id, held.get(0))))));
       }
     }
     requests.stream()
@@ -71,6 +73,11 @@ public final class NextEpochs {
                 records.add(
                     new Beginning(request.keys.get(0), acquire(request, request.keys, now))));
     return records;
+  }
+
+  private long latchCount(RequestId id, String key) {
+    LockLatchState latch = Latches.isLatch(id) ? rows.latch(key) : null;
+    return latch == null ? 0 : latch.getCount();
   }
 
   /** Returns owners of leases without a time to live, held or waited for. */

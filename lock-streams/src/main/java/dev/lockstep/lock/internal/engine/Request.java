@@ -91,24 +91,28 @@ final class Request {
 
   /** One that its client gave up before it came. */
   static Request cancelled(RequestId id, long offset) {
-    Request request =
-        new Request(
-            id,
-            offset,
-            List.of(),
-            Key.LOCK,
-            Key.LOCK,
-            0,
-            NEVER,
-            0,
-            "",
-            "",
-            0,
-            List.of(),
-            List.of(),
-            new ReplyTo("", -1, ""));
+    Request request = unanswered(id, offset, List.of(), "");
     request.end(AcquireOutcome.CANCELLED);
     return request;
+  }
+
+  /** An exclusive one without a time to live that nobody hears about. */
+  static Request unanswered(RequestId id, long offset, List<String> keys, String onBehalfOf) {
+    return new Request(
+        id,
+        offset,
+        keys,
+        Key.LOCK,
+        Key.LOCK,
+        0,
+        NEVER,
+        0,
+        onBehalfOf,
+        "",
+        0,
+        List.of(),
+        List.of(),
+        new ReplyTo("", -1, ""));
   }
 
   static Request of(RequestId id, LockRequestState stored) {

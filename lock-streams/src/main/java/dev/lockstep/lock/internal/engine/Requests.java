@@ -142,6 +142,18 @@ final class Requests {
     }
   }
 
+  /** Tells whether nobody holds a key, waits for it or keeps it free. */
+  boolean isUnused(String name) {
+    return rows.key(name) == null && fresh(name, Key.LOCK).closedUntil == 0;
+  }
+
+  /** Grants a request whose key nobody uses within this record. */
+  void grantAtOnce(Request request) {
+    enter(request);
+    ready.remove(request.id);
+    grant(request);
+  }
+
   /** Tells whether a request that came now would get a key at once. */
   boolean isFree(Key key, int permits, int priority) {
     return key.fits(permits) && isFirst(key, priority);
@@ -235,6 +247,11 @@ final class Requests {
 
   /** Frees what a request was granted; keys that were taken from it before stay as they are. */
   void release(Request request, ReleaseCause cause) {
+    release(request, cause, 0);
+  }
+
+  /** Frees what a request was granted, and keeps it free for a while. */
+  void release(Request request, ReleaseCause cause, long keepFreeMillis) {
     boolean orderly =
         cause == ReleaseCause.RELEASED
             || cause == ReleaseCause.CANCELLED
@@ -242,7 +259,7 @@ final class Requests {
     for (String name : request.keys) {
       Key key = rows.key(name);
       if (key != null && leaves(key, request.id, request.token)) {
-        freed(key, orderly ? 0 : request.delayMillis);
+        freed(key, orderly ? keepFreeMillis : request.delayMillis);
         announceReleased(name, request.id, request.token, cause, "");
       }
     }
@@ -257,7 +274,9 @@ final class Requests {
       leaves(key, id, token);
       freed(key, request == null ? 0 : request.delayMillis);
       announceReleased(key.name, id, token, ReleaseCause.FORCED, by);
-      if (request != null) {
+      if (request != null && Latches.isLatch(id)) {
+        rows.deleteRequest(id);
+      } else if (request != null) {
         answers.reply(
             request.replyTo,
             new ForceReleased(id.owner(), id.number(), turn.partition(), key.name, token, by));
@@ -420,6 +439,9 @@ final class Requests {
   private boolean leaves(Key key, RequestId id, long token) {
     if (key.isHeldExclusivelyBy(id) && key.token == token) {
       key.leaveExclusively();
+      if (Latches.isLatch(id)) {
+        rows.deleteLatch(key.name);
+      }
       return true;
     }
     Holder holder = rows.holder(key.name, id);

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.lockstep.lock.Lease;
 import dev.lockstep.lock.LockClientOptions.Nesting;
 import dev.lockstep.lock.LockOrderException;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
@@ -81,6 +82,11 @@ class NestingCheckTest {
 
     @Override
     public CompletableFuture<Void> upgrade() {
+      throw new UnsupportedOperationException();
+    }
+
+    @Override
+    public CompletableFuture<Boolean> release(Duration keepFree) {
       throw new UnsupportedOperationException();
     }
 

@@ -160,7 +160,7 @@ class LockMachinePropertyTest {
       if (mine != null) {
         long token = random.nextInt(10) == 0 ? mine.token - 1 : mine.token;
         boolean quiet = random.nextBoolean();
-        send(new Release(mine.owner, 0L, 1L, mine.number, token, quiet, Ask.REPLY));
+        send(new Release(mine.owner, 0L, 1L, mine.number, token, 0L, quiet, Ask.REPLY));
         mine.ended |= token == mine.token && token != 0;
       }
     }

@@ -48,7 +48,7 @@ class LockMachineTest {
   }
 
   private static Release release(String session, long acquire, long token) {
-    return new Release(session, acquire + 1000, 1L, acquire, token, false, REPLY);
+    return new Release(session, acquire + 1000, 1L, acquire, token, 0L, false, REPLY);
   }
 
   private static List<AcquireReply> replies(List<Effect> effects) {
@@ -285,7 +285,7 @@ class LockMachineTest {
     long huge = 1L << 52;
 
     log.send(Ask.of("a", huge, "l").lowestUnanswered(huge).now());
-    log.send(new Release("a", 2L, Long.MAX_VALUE, 1L, 17L, false, REPLY));
+    log.send(new Release("a", 2L, Long.MAX_VALUE, 1L, 17L, 0L, false, REPLY));
     AcquireReply above = replies(log.send(Ask.of("b", 1, "m").lowestUnanswered(huge).now())).get(0);
 
     assertThat(above.getOutcome()).isEqualTo(AcquireOutcome.DENIED);
@@ -348,9 +348,9 @@ class LockMachineTest {
   void quietReleaseIsAnsweredOnlyWhenItFreesNobody() {
     long token = grantTo("a", "k");
 
-    List<Effect> effects = log.send(new Release("a", 2L, 1L, 1L, token, true, REPLY));
-    List<Effect> again = log.send(new Release("a", 2L, 1L, 1L, token, true, REPLY));
-    List<Effect> stale = log.send(new Release("a", 3L, 1L, 1L, token - 1, true, REPLY));
+    List<Effect> effects = log.send(new Release("a", 2L, 1L, 1L, token, 0L, true, REPLY));
+    List<Effect> again = log.send(new Release("a", 2L, 1L, 1L, token, 0L, true, REPLY));
+    List<Effect> stale = log.send(new Release("a", 3L, 1L, 1L, token - 1, 0L, true, REPLY));
 
     assertThat(of(effects, Released.class)).hasSize(1);
     assertThat(of(effects, ReleaseReply.class)).isEmpty();

@@ -49,7 +49,7 @@ class LockModesTest {
 
   private List<String> release(String owner, long acquire, long token) {
     return grantedTo(
-        log.send(new Release(owner, acquire + 100, 1L, acquire, token, false, Ask.REPLY)));
+        log.send(new Release(owner, acquire + 100, 1L, acquire, token, 0L, false, Ask.REPLY)));
   }
 
   private ModeReply change(String owner, LockMode mode) {
@@ -70,6 +70,16 @@ class LockModesTest {
   }
 
   @Test
+  void releasedKeyMayBeKeptFreeForAWhile() {
+    long a = granted(Ask.of("a", 1, "k"));
+    log.send(new Release("a", 2L, 1L, 1L, a, 3_000L, true, Ask.REPLY));
+
+    assertThat(grantedTo(log.send(Ask.of("b", 1, "k").waiting(-1).now()))).isEmpty();
+    assertThat(grantedTo(log.advance(Duration.ofMillis(2_500)))).isEmpty();
+    assertThat(grantedTo(log.advance(Duration.ofMillis(800)))).containsExactly("b");
+  }
+
+  @Test
   void sharedHoldersShareAndExcludeTheExclusive() {
     long a = granted(Ask.of("a", 1, "k").shared());
     long b = granted(Ask.of("b", 1, "k").shared());
@@ -87,7 +97,7 @@ class LockModesTest {
     waits(Ask.of("b", 1, "k").shared());
     waits(Ask.of("c", 1, "k").shared());
 
-    List<Effect> effects = log.send(new Release("a", 2L, 1L, 1L, a, false, Ask.REPLY));
+    List<Effect> effects = log.send(new Release("a", 2L, 1L, 1L, a, 0L, false, Ask.REPLY));
     assertThat(grantedTo(effects)).containsExactly("x");
     long x = replies(effects).get(0).getToken();
 
@@ -148,11 +158,11 @@ class LockModesTest {
     waits(Ask.of("c", 1, "k").priority(5));
     waits(Ask.of("d", 1, "k").priority(9));
 
-    List<Effect> effects = log.send(new Release("h", 2L, 1L, 1L, h, false, Ask.REPLY));
+    List<Effect> effects = log.send(new Release("h", 2L, 1L, 1L, h, 0L, false, Ask.REPLY));
     for (String next : List.of("d", "b", "c", "a")) {
       assertThat(grantedTo(effects)).containsExactly(next);
       long token = replies(effects).get(0).getToken();
-      effects = log.send(new Release(next, 2L, 1L, 1L, token, false, Ask.REPLY));
+      effects = log.send(new Release(next, 2L, 1L, 1L, token, 0L, false, Ask.REPLY));
     }
   }
 
@@ -166,7 +176,7 @@ class LockModesTest {
     waits(Ask.of("low", 1, "k1", "k2"));
     waits(Ask.of("high", 1, "k1", "k2").priority(3));
 
-    List<Effect> effects = log.send(new Release("h", 2L, 1L, 1L, h, false, Ask.REPLY));
+    List<Effect> effects = log.send(new Release("h", 2L, 1L, 1L, h, 0L, false, Ask.REPLY));
     assertThat(grantedTo(effects)).containsExactly("high", "high");
     long token = replies(effects).get(0).getToken();
 

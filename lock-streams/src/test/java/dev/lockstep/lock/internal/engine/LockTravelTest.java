@@ -187,8 +187,10 @@ class LockTravelTest {
     send(0, both().now());
     AcquireReply reply = of(arrive(), AcquireReply.class).get(0);
 
-    send(0, new Release("c", 2L, 1L, 1L, reply.getEarlier().get(0).getToken(), false, Ask.REPLY));
-    send(1, new Release("c.1", 2L, 1L, 1L, reply.getToken(), false, Ask.REPLY));
+    send(
+        0,
+        new Release("c", 2L, 1L, 1L, reply.getEarlier().get(0).getToken(), 0L, false, Ask.REPLY));
+    send(1, new Release("c.1", 2L, 1L, 1L, reply.getToken(), 0L, false, Ask.REPLY));
     send(0, new CloseSession("c"));
     send(1, new CloseSession("c.1"));
     logs.forEach(log -> log.advance(Duration.ofMinutes(3)));

@@ -85,7 +85,7 @@ class NextEpochsTest {
     old.send(Ask.of("c", 1, "k").waiting(-1).priority(3).now());
 
     VirtualPartition log = carriedOver();
-    List<Effect> effects = log.send(new Release("a", 7L, 1L, 1L, token, false, Ask.REPLY));
+    List<Effect> effects = log.send(new Release("a", 7L, 1L, 1L, token, 0L, false, Ask.REPLY));
 
     assertThat(of(effects, ReleaseReply.class).get(0).getReleased()).isTrue();
     assertThat(of(effects, Granted.class).get(0).getOwner()).isEqualTo("c");
@@ -158,6 +158,10 @@ class NextEpochsTest {
 
   private static Adopt adopt(String owner, long number, long token, String key) {
     return new Adopt(
-        owner, 0L, 1L, Ask.REPLY, new AdoptedLease(Ask.of(owner, number, key).ttl(0).now(), token));
+        owner,
+        0L,
+        1L,
+        Ask.REPLY,
+        new AdoptedLease(Ask.of(owner, number, key).ttl(0).now(), token, 0L));
   }
 }

@@ -78,7 +78,7 @@ final class SagaEffects {
     emit(
         lock,
         lock.token != 0
-            ? new Release(run.id, lock.number, 1L, lock.number, lock.token, true, NO_REPLY)
+            ? new Release(run.id, lock.number, 1L, lock.number, lock.token, 0L, true, NO_REPLY)
             : new Cancel(run.id, lock.number, 1L, lock.number));
   }
 

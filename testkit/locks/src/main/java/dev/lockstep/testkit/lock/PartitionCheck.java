@@ -5,6 +5,7 @@ import dev.lockstep.schema.lock.AcquireOutcome;
 import dev.lockstep.schema.lock.AcquireReply;
 import dev.lockstep.schema.lock.ChangeMode;
 import dev.lockstep.schema.lock.CloseSession;
+import dev.lockstep.schema.lock.CountDown;
 import dev.lockstep.schema.lock.Downgraded;
 import dev.lockstep.schema.lock.Granted;
 import dev.lockstep.schema.lock.KeepAlive;
@@ -12,6 +13,7 @@ import dev.lockstep.schema.lock.LockMode;
 import dev.lockstep.schema.lock.Release;
 import dev.lockstep.schema.lock.ReleaseCause;
 import dev.lockstep.schema.lock.Released;
+import dev.lockstep.schema.lock.SetLatch;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -84,9 +86,20 @@ final class PartitionCheck {
     }
   }
 
+  /** A closed latch. */
+  private static final class Latch {
+    private final long count;
+    private final Set<String> counted = new HashSet<>();
+
+    Latch(long count) {
+      this.count = count;
+    }
+  }
+
   private final int partition;
   private final List<String> violations;
   private final Map<String, Key> keys = new HashMap<>();
+  private final Map<String, Latch> latches = new HashMap<>();
   private final Map<Id, Asked> asked = new HashMap<>();
   private final Map<String, Long> heardAt = new HashMap<>();
   private final Map<String, Long> ttl = new HashMap<>();
@@ -120,6 +133,8 @@ final class PartitionCheck {
       acquire(acquire);
     } else if (input instanceof Release release) {
       lowest.merge(release.getOwner(), release.getLowestUnanswered(), Math::max);
+    } else if (input instanceof CountDown down) {
+      countDown(down);
     } else if (input instanceof ChangeMode change) {
       lowest.merge(change.getOwner(), change.getLowestUnanswered(), Math::max);
     }
@@ -136,6 +151,42 @@ final class PartitionCheck {
     for (String name : acquire.getKeys()) {
       key(name).queue.put(request.place, id);
     }
+  }
+
+  private void countDown(CountDown down) {
+    Latch latch = latches.get(down.getKey());
+    if (latch != null && !down.getAsk()) {
+      latch.counted.add(down.getId());
+    }
+  }
+
+  /** The owner of a latch has asked for nothing: the SetLatch that closes it stands for that. */
+  private @Nullable Asked latch(Id id, String name) {
+    if (!(command instanceof SetLatch set) || !set.getKey().equals(name)) {
+      return null;
+    }
+    latches.put(name, new Latch(set.getCount()));
+    Acquire acquire =
+        new Acquire(
+            id.owner(),
+            id.number(),
+            1L,
+            0L,
+            List.of(name),
+            LockMode.EXCLUSIVE,
+            0,
+            0,
+            0,
+            -1L,
+            0L,
+            "",
+            "",
+            List.of(),
+            List.of(),
+            set.getReplyTo());
+    Asked request = new Asked(acquire, new Place(0, offset));
+    asked.put(id, request);
+    return request;
   }
 
   void effect(Object effect) {
@@ -156,7 +207,8 @@ final class PartitionCheck {
     Id id = new Id(event.getOwner(), event.getNumber());
     String name = event.getKey();
     Key key = key(name);
-    Asked request = asked.get(id);
+    Asked latch = latch(id, name);
+    Asked request = latch == null ? asked.get(id) : latch;
     if (request == null || (request.outcome != null && request.outcome != AcquireOutcome.GRANTED)) {
       fail(
           "I5: '%s' was granted to %s, which %s",
@@ -213,11 +265,18 @@ final class PartitionCheck {
       return;
     }
     key.holders.remove(id);
+    Latch latch = latches.remove(name);
     if (event.getCause() == ReleaseCause.UPGRADED) {
       upgrading.add(id);
     }
     switch (event.getCause()) {
-      case RELEASED -> releasedByItsHolder(id, name, event.getToken());
+      case RELEASED -> {
+        if (latch != null) {
+          opened(name, latch);
+        } else {
+          releasedByItsHolder(id, name, event.getToken());
+        }
+      }
       case EXPIRED -> expired(id.owner(), name);
       case SESSION_CLOSED -> {
         if (!(command instanceof CloseSession close) || !close.getSession().equals(id.owner())) {
@@ -232,6 +291,15 @@ final class PartitionCheck {
     }
   }
 
+  private void opened(String name, Latch latch) {
+    if (latch.counted.size() < latch.count || !(command instanceof CountDown)) {
+      fail(
+          "I15: latch '%s' of %d opened after %d by %s",
+          name, latch.count, latch.counted.size(), command);
+    }
+    releasedNow.add(name);
+  }
+
   private void releasedByItsHolder(Id id, String name, long token) {
     boolean ordered =
         command instanceof Release release
@@ -241,7 +309,11 @@ final class PartitionCheck {
     if (!ordered) {
       fail("I8: '%s' was released for %s under %d by %s", name, id, token, command);
     }
-    releasedNow.add(name);
+    if (command instanceof Release release && release.getKeepFreeMillis() > 0) {
+      key(name).mayBeClosed = true;
+    } else {
+      releasedNow.add(name);
+    }
   }
 
   private void expired(String owner, String name) {
@@ -295,6 +367,12 @@ final class PartitionCheck {
 
   /** Looks at what should have happened in this record. */
   void end() {
+    if (command instanceof CountDown down) {
+      Latch latch = latches.get(down.getKey());
+      if (latch != null && latch.counted.size() >= latch.count) {
+        fail("I15: latch '%s' of %d is closed after its last count", down.getKey(), latch.count);
+      }
+    }
     hear();
     if (grantsNow < GRANTS_PER_RECORD) {
       releasedNow.forEach(this::handedOver);

@@ -7,6 +7,7 @@ import dev.lockstep.schema.SingleObjectCodec;
 import dev.lockstep.schema.lock.Acquire;
 import dev.lockstep.schema.lock.AcquireOutcome;
 import dev.lockstep.schema.lock.AcquireReply;
+import dev.lockstep.schema.lock.CountDown;
 import dev.lockstep.schema.lock.Granted;
 import dev.lockstep.schema.lock.KeepAlive;
 import dev.lockstep.schema.lock.LockMode;
@@ -14,6 +15,7 @@ import dev.lockstep.schema.lock.Release;
 import dev.lockstep.schema.lock.ReleaseCause;
 import dev.lockstep.schema.lock.Released;
 import dev.lockstep.schema.lock.ReplyTo;
+import dev.lockstep.schema.lock.SetLatch;
 import java.util.List;
 import java.util.Optional;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -99,7 +101,7 @@ class LockCheckerTest {
   }
 
   private long release(String owner, long token) {
-    return append(new Release(owner, 9L, 1L, 1L, token, false, REPLY));
+    return append(new Release(owner, 9L, 1L, 1L, token, 0L, false, REPLY));
   }
 
   private List<String> violations() {
@@ -116,6 +118,32 @@ class LockCheckerTest {
     granted("b", b, "k");
 
     assertThat(checker.check()).isEqualTo(new LockChecker.Result(List.of(), List.of(), 3, 2, 0));
+  }
+
+  @Test
+  void findsALatchThatOpensTooEarlyOrTooLate() {
+    long early = append(new SetLatch("l", 2L, "s1", "", REPLY));
+    announce(new Granted("l", "latch l", 1L, early, LockMode.EXCLUSIVE, 0, 0, ""));
+    append(new CountDown("l", "c1", false, REPLY));
+    released("latch l", early, "l", ReleaseCause.RELEASED);
+    long late = append(new SetLatch("l", 1L, "s2", "", REPLY));
+    announce(new Granted("l", "latch l", 1L, late, LockMode.EXCLUSIVE, 0, 0, ""));
+    append(new CountDown("l", "c2", true, REPLY));
+    append(new CountDown("l", "c3", false, REPLY));
+
+    assertThat(violations()).hasSize(2).allMatch(violation -> violation.contains("I15"));
+  }
+
+  @Test
+  void latchThatOpensWithItsLastCountIsWell() {
+    long set = append(new SetLatch("l", 2L, "s1", "", REPLY));
+    announce(new Granted("l", "latch l", 1L, set, LockMode.EXCLUSIVE, 0, 0, ""));
+    append(new CountDown("l", "c1", false, REPLY));
+    append(new CountDown("l", "c1", false, REPLY));
+    append(new CountDown("l", "c2", false, REPLY));
+    released("latch l", set, "l", ReleaseCause.RELEASED);
+
+    assertThat(violations()).isEmpty();
   }
 
   @Test
