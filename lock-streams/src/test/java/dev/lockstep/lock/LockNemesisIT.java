@@ -10,49 +10,67 @@ import dev.lockstep.testkit.process.ChildJvm;
 import dev.lockstep.testkit.process.Nemesis;
 import dev.lockstep.testkit.process.Nemesis.Fault;
 import dev.lockstep.testkit.process.Nemesis.Span;
+import dev.lockstep.testkit.process.NetworkNamespace;
+import dev.lockstep.testkit.process.NetworkNamespace.Cut;
 import dev.lockstep.testkit.process.Rounds;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
 import java.util.Random;
-import java.util.Set;
 import java.util.TreeMap;
-import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * Two lock services, their twin and a broker are killed and paused while clients lock all kinds of
- * things. The checker then goes through the whole log, and through what the clients believed.
+ * Two lock services, their twin and a broker are killed and paused, and the networks of a service
+ * and of clients are cut, while clients lock all kinds of things. The checker then goes through the
+ * whole log, and through what the clients believed.
  */
 class LockNemesisIT {
 
   private static final int CLIENTS = 3;
   private static final int THREADS = 4;
 
+  /** Clients in a process of their own. */
+  private static final String OTHERS = "others";
+
   @TempDir Path directory;
 
   private final Map<String, ChildJvm> services = new ConcurrentHashMap<>();
+  private final Map<String, NetworkNamespace> networks = new TreeMap<>();
   private final HeldIntervals held = new HeldIntervals(); // guarded by itself
-  private final AtomicInteger granted = new AtomicInteger();
-  private final Map<String, Integer> failures = new TreeMap<>(); // guarded by itself
+  private final RandomLocking locking =
+      new RandomLocking(
+          (name, key, token, from, to) -> {
+            synchronized (held) {
+              held.held(name, key, token, from, to);
+            }
+          });
 
   @Test
   void invariantsHoldUnderKillsAndPauses() throws Exception {
     long seed = Long.getLong("lockstep.seed", 20261121L);
     Duration length = Rounds.isSoak() ? Duration.ofMinutes(10) : Duration.ofMinutes(2);
-    try (LockWorld world = LockWorld.withoutService(directory)) {
+    networks(List.of("left", OTHERS));
+    try (LockWorld world =
+        networks.isEmpty()
+            ? LockWorld.withoutService(directory)
+            : LockWorld.reachable(directory, NetworkNamespace.hostAddress())) {
       start(world, "left");
       start(world, "right");
       start(world, "twin");
+      startOthers(world, seed, length);
       Nemesis nemesis =
           Nemesis.start(
               seed,
@@ -62,31 +80,82 @@ class LockNemesisIT {
       try {
         work(world, seed, length);
         nemesis.close();
+        othersEnd();
         check(world);
       } catch (Throwable e) {
         nemesis.history().forEach(System.out::println);
         throw e;
       } finally {
         services.values().forEach(ChildJvm::close);
+        networks.values().forEach(NetworkNamespace::close);
       }
       System.out.printf(
-          "%s: %d leases, %d intervals, failed acquires %s%n",
-          nemesis.history().get(0), granted.get(), held.size(), failures);
+          "%s: %d faults, %d leases, %d intervals, failed acquires %s%n",
+          nemesis.history().get(0),
+          nemesis.history().size() / 2,
+          locking.granted(),
+          held.size(),
+          locking.failures());
     }
   }
 
+  /** A service and a process of clients live in networks that can be cut. */
+  private void networks(List<String> places) {
+    for (int i = 0; i < places.size(); i++) {
+      Optional<NetworkNamespace> made = NetworkNamespace.create(i + 1);
+      if (made.isEmpty()) {
+        System.out.println("No network is cut: namespaces need root and the 'ip' command");
+        return;
+      }
+      networks.put(places.get(i), made.get());
+    }
+  }
+
+  private ChildJvm child(LockWorld world, String place, Class<?> main, List<String> arguments) {
+    NetworkNamespace network = networks.get(place);
+    List<String> all = new ArrayList<>();
+    all.add(
+        network == null
+            ? world.config().bootstrapServers()
+            : world.cluster().outsideBootstrapServers());
+    all.addAll(arguments);
+    return ChildJvm.start(
+        "locks-" + place,
+        directory.resolve(place + ".log"),
+        network == null ? List.of() : network.prefix(),
+        List.of("-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+        main.getName(),
+        all,
+        Map.of());
+  }
+
   private void start(LockWorld world, String place) {
-    services.put(
-        place,
-        ChildJvm.start(
-            "locks-" + place,
-            directory.resolve(place + ".log"),
-            List.of("-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
-            LockServiceMain.class.getName(),
-            List.of(
-                world.config().bootstrapServers(),
-                directory.resolve("state-" + place).toString(),
-                place)));
+    String state = directory.resolve("state-" + place).toString();
+    services.put(place, child(world, place, LockServiceMain.class, List.of(state, place)));
+  }
+
+  private void startOthers(LockWorld world, long seed, Duration length) {
+    List<String> arguments = List.of(Long.toString(seed), Long.toString(length.toMillis()));
+    services.put(OTHERS, child(world, OTHERS, RandomLockingMain.class, arguments));
+  }
+
+  /** Takes up what the clients in the process of their own knew: the clock is one and the same. */
+  private void othersEnd() throws IOException {
+    ChildJvm others = Objects.requireNonNull(services.get(OTHERS));
+    assertThat(others.awaitExit(Duration.ofMinutes(2))).isZero();
+    int before = held.size();
+    for (String line : Files.readAllLines(others.output())) {
+      String[] words = line.split(" ");
+      if (words[0].equals("held")) {
+        held.held(
+            words[1],
+            words[2],
+            Long.parseLong(words[3]),
+            Long.parseLong(words[4]),
+            Long.parseLong(words[5]));
+      }
+    }
+    assertThat(held.size()).as("intervals of the other process").isGreaterThan(before + 20);
   }
 
   private List<Fault> faults(LockWorld world) {
@@ -113,6 +182,13 @@ class LockNemesisIT {
               world.cluster().node(1).restart();
               world.cluster().awaitReady();
             }));
+    networks.forEach(
+        (place, network) -> {
+          for (Cut cut : Cut.values()) {
+            faults.add(
+                new Fault("%s %s".formatted(place, cut), () -> network.cut(cut), network::heal));
+          }
+        });
     return faults;
   }
 
@@ -132,7 +208,7 @@ class LockNemesisIT {
             threads.submit(
                 () -> {
                   while (System.nanoTime() < end) {
-                    act(client, name, random);
+                    locking.act(client, name, random);
                   }
                   return null;
                 }));
@@ -143,61 +219,6 @@ class LockNemesisIT {
     }
     clients.forEach(LockClient::close);
     threads.shutdown();
-  }
-
-  private void act(LockClient client, String name, Random random) throws InterruptedException {
-    boolean exclusive = random.nextInt(4) > 0;
-    DistributedLock lock =
-        switch (random.nextInt(10)) {
-          case 0, 1 -> client.semaphore("sem-" + random.nextInt(2), 3);
-          case 2, 3, 4 -> client.locks(set(random));
-          default -> client.lock("hot-" + random.nextInt(4));
-        };
-    boolean semaphore = lock.keys().get(0).startsWith("sem");
-    if (!semaphore && !exclusive) {
-      lock = lock.shared();
-    }
-    if (random.nextInt(5) == 0) {
-      lock = lock.withPriority(random.nextInt(10));
-    }
-    Duration wait = random.nextInt(4) == 0 ? Duration.ZERO : Duration.ofSeconds(5);
-    try (Lease lease = lock.onBehalfOf(name).acquire(wait)) {
-      hold(lease, name, exclusive && !semaphore, random);
-    } catch (LockException e) {
-      synchronized (failures) {
-        failures.merge(e.getClass().getSimpleName(), 1, Integer::sum);
-      }
-    }
-  }
-
-  private static Set<String> set(Random random) {
-    Set<String> keys = new TreeSet<>();
-    while (keys.size() < 3) {
-      keys.add("hot-" + random.nextInt(6));
-    }
-    return keys;
-  }
-
-  /** Notes from when to when it knew itself the only holder. */
-  private void hold(Lease lease, String name, boolean exclusive, Random random)
-      throws InterruptedException {
-    granted.incrementAndGet();
-    long from = System.nanoTime();
-    long until = from + TimeUnit.MILLISECONDS.toNanos(random.nextInt(random.nextInt(40) + 1));
-    long to = 0;
-    do {
-      long now = System.nanoTime();
-      if (lease.state() == Lease.State.SAFE) {
-        to = now;
-      }
-      TimeUnit.MILLISECONDS.sleep(1);
-    } while (System.nanoTime() < until);
-    if (exclusive && to != 0) {
-      long safeUntil = to;
-      synchronized (held) {
-        lease.tokens().forEach((key, token) -> held.held(name, key, token, from, safeUntil));
-      }
-    }
   }
 
   private void check(LockWorld world) {
@@ -212,6 +233,6 @@ class LockNemesisIT {
               assertThat(audit.run().differences()).isEmpty();
             });
     assertThat(held.violations()).isEmpty();
-    assertThat(granted.get()).isGreaterThan(200);
+    assertThat(locking.granted()).isGreaterThan(200);
   }
 }

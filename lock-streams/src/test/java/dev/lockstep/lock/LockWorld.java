@@ -30,16 +30,24 @@ final class LockWorld implements AutoCloseable {
   private final @Nullable LockService service;
 
   LockWorld(Path directory) {
-    this(directory, true);
+    this(directory, "", true);
   }
 
   /** Broker and topics only. */
   static LockWorld withoutService(Path directory) {
-    return new LockWorld(directory, false);
+    return new LockWorld(directory, "", false);
   }
 
-  private LockWorld(Path directory, boolean serves) {
-    cluster = KafkaCluster.start(directory, 1, BrokerProfile.TUNED);
+  /** Broker and topics only; the broker can be reached from network namespaces, too. */
+  static LockWorld reachable(Path directory, String address) {
+    return new LockWorld(directory, address, false);
+  }
+
+  private LockWorld(Path directory, String address, boolean serves) {
+    cluster =
+        address.isEmpty()
+            ? KafkaCluster.start(directory, 1, BrokerProfile.TUNED)
+            : KafkaCluster.startReachable(directory, BrokerProfile.TUNED, address);
     config = LockstepConfig.of(cluster.bootstrapServers());
     try (TopicAdmin topics = new TopicAdmin(config)) {
       topics.create(

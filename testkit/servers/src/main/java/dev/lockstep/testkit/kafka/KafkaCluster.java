@@ -29,9 +29,33 @@ public final class KafkaCluster implements AutoCloseable {
   private static final int CONTROLLER_ID = 100;
 
   private final List<Node> nodes;
+  private final String outside;
 
-  private KafkaCluster(List<Node> nodes) {
+  private KafkaCluster(List<Node> nodes, String outside) {
     this.nodes = nodes;
+    this.outside = outside;
+  }
+
+  /**
+   * Starts one broker that can also be reached from outside the loopback network.
+   *
+   * @param directory where data and broker output go; created if missing
+   * @param profile broker settings
+   * @param address further address of this machine to listen on
+   * @return the cluster, ready for clients
+   * @throws IllegalStateException when the broker is not ready within 60 s
+   */
+  public static KafkaCluster startReachable(Path directory, BrokerProfile profile, String address) {
+    Ports own = new Ports(1, FreePort.find(), FreePort.find(), 0);
+    String outside = address + ":" + FreePort.find();
+    Map<String, String> listeners =
+        Map.of(
+            "listeners",
+            "PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d,OUTSIDE://%s"
+                .formatted(own.broker(), own.controller(), outside),
+            "listener.security.protocol.map",
+            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,OUTSIDE:PLAINTEXT");
+    return launch(directory, List.of(own), profile, listeners, outside);
   }
 
   /**
@@ -111,6 +135,15 @@ public final class KafkaCluster implements AutoCloseable {
 
   private static KafkaCluster launch(
       Path directory, List<Ports> ports, BrokerProfile profile, Map<String, String> overrides) {
+    return launch(directory, ports, profile, overrides, "");
+  }
+
+  private static KafkaCluster launch(
+      Path directory,
+      List<Ports> ports,
+      BrokerProfile profile,
+      Map<String, String> overrides,
+      String outside) {
     String clusterId = Uuid.randomUuid().toString();
     String voters =
         ports.stream()
@@ -129,7 +162,7 @@ public final class KafkaCluster implements AutoCloseable {
       node.format(clusterId);
       nodes.add(node);
     }
-    KafkaCluster cluster = new KafkaCluster(List.copyOf(nodes));
+    KafkaCluster cluster = new KafkaCluster(List.copyOf(nodes), outside);
     try {
       nodes.forEach(Node::launch);
       cluster.awaitReady();
@@ -150,6 +183,15 @@ public final class KafkaCluster implements AutoCloseable {
         .filter(Node::isBroker)
         .map(n -> "127.0.0.1:" + n.port())
         .collect(Collectors.joining(","));
+  }
+
+  /**
+   * Returns the address for {@code bootstrap.servers} outside the loopback network.
+   *
+   * @return address of a cluster that was made reachable; empty for others
+   */
+  public String outsideBootstrapServers() {
+    return outside;
   }
 
   /**

@@ -71,7 +71,32 @@ public final class ChildJvm implements AutoCloseable {
       String mainClass,
       List<String> arguments,
       Map<String, String> environment) {
-    List<String> command = new ArrayList<>();
+    return start(name, output, List.of(), jvmArguments, mainClass, arguments, environment);
+  }
+
+  /**
+   * Starts a child by another program, such as one that puts it into a network of its own.
+   *
+   * @param name what messages call it
+   * @param output file that receives standard output and standard error; appended to
+   * @param prefix program and arguments before the JVM's; it must become the JVM, under one id
+   * @param jvmArguments options of the JVM, such as {@code -Xmx256m}
+   * @param mainClass class with a {@code main} method on this JVM's class path
+   * @param arguments arguments of that method
+   * @param environment variables beside those of this process
+   * @return the running child
+   * @throws UncheckedIOException when the process or its output file cannot be made; free space or
+   *     file rights are what to look at
+   */
+  public static ChildJvm start(
+      String name,
+      Path output,
+      List<String> prefix,
+      List<String> jvmArguments,
+      String mainClass,
+      List<String> arguments,
+      Map<String, String> environment) {
+    List<String> command = new ArrayList<>(prefix);
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(jvmArguments);
     command.add("-cp");
