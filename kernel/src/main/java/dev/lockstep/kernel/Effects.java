@@ -7,7 +7,8 @@ package dev.lockstep.kernel;
 public interface Effects {
 
   /**
-   * Announces a record, its partition chosen by the key.
+   * Announces a record to whoever reads the topic, its partition chosen by the key. It carries its
+   * position, and the attributes of CloudEvents.
    *
    * @param topic a destination that the Layout lists
    * @param key record key, UTF-8
@@ -18,7 +19,7 @@ public interface Effects {
   void send(String topic, String key, Object record) throws EffectRefusedException;
 
   /**
-   * Announces a record to a partition.
+   * Announces a record to the one who reads that partition for it. It carries its position only.
    *
    * @param topic a destination that the Layout lists
    * @param partition 0 to the Layout's count - 1

@@ -42,7 +42,7 @@ final class EffectBuffer implements Effects {
   public void send(String topic, String key, Object record) throws EffectRefusedException {
     Destination destination = destination(topic);
     byte[] keyBytes = key.getBytes(StandardCharsets.UTF_8);
-    add(destination, Partitions.of(keyBytes, destination.getPartitions()), keyBytes, record);
+    add(destination, Partitions.of(keyBytes, destination.getPartitions()), keyBytes, record, true);
   }
 
   @Override
@@ -54,7 +54,7 @@ final class EffectBuffer implements Effects {
           "Partition %d of '%s' does not exist: the Layout gives it %d"
               .formatted(partition, topic, destination.getPartitions()));
     }
-    add(destination, partition, key.getBytes(StandardCharsets.UTF_8), record);
+    add(destination, partition, key.getBytes(StandardCharsets.UTF_8), record, false);
   }
 
   List<Announcement> announcements() {
@@ -80,12 +80,13 @@ final class EffectBuffer implements Effects {
                 layout.getDestinations().stream().map(Destination::getTopic).toList()));
   }
 
-  private void add(Destination destination, int partition, byte[] key, Object record)
+  private void add(
+      Destination destination, int partition, byte[] key, Object record, boolean isPublic)
       throws EffectRefusedException {
     byte[] value = codec.encode(record);
     Target target = new Target(destination.getTopic(), partition);
     EffectPosition position = position(target);
-    List<Announcement.HeaderText> headers = headers(position, record);
+    List<Announcement.HeaderText> headers = headers(position, record, isPublic);
     int bytes = key.length + value.length;
     for (Announcement.HeaderText header : headers) {
       bytes += header.name().length() + header.value().length();
@@ -116,7 +117,11 @@ final class EffectBuffer implements Effects {
         cause.leaderEpoch());
   }
 
-  private List<Announcement.HeaderText> headers(EffectPosition position, Object record) {
+  private List<Announcement.HeaderText> headers(
+      EffectPosition position, Object record, boolean isPublic) {
+    if (!isPublic) {
+      return List.of(new Announcement.HeaderText(LockstepHeaders.POSITION, position.format()));
+    }
     if (time == null) {
       source = position.topic() + "/" + position.partition();
       time = Instant.ofEpochMilli(position.logTime()).toString();

@@ -15,14 +15,10 @@ import dev.lockstep.schema.Partitions;
 import dev.lockstep.schema.kernel.Destination;
 import dev.lockstep.schema.kernel.Layout;
 import dev.lockstep.schema.lock.Acquire;
-import dev.lockstep.schema.lock.AcquireOutcome;
 import dev.lockstep.schema.lock.AcquirePart;
-import dev.lockstep.schema.lock.AcquireReply;
 import dev.lockstep.schema.lock.Cancel;
 import dev.lockstep.schema.lock.ChangeMode;
 import dev.lockstep.schema.lock.CloseSession;
-import dev.lockstep.schema.lock.ForceReleased;
-import dev.lockstep.schema.lock.GrantedPart;
 import dev.lockstep.schema.lock.KeepAlive;
 import dev.lockstep.schema.lock.LatchReply;
 import dev.lockstep.schema.lock.LockMode;
@@ -30,14 +26,10 @@ import dev.lockstep.schema.lock.ModeReply;
 import dev.lockstep.schema.lock.Release;
 import dev.lockstep.schema.lock.ReleaseReply;
 import dev.lockstep.schema.lock.ReplyTo;
-import dev.lockstep.schema.lock.RevokeAsked;
-import dev.lockstep.schema.lock.SessionExpired;
-import dev.lockstep.schema.lock.SessionOk;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.UUID;
@@ -53,18 +45,15 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
- * Sends commands, hears replies, keeps sessions alive. Thread-safe.
+ * Sends commands and keeps sessions alive; {@link Hearing} takes the answers. Thread-safe.
  *
  * <p>Order of monitors: an {@link Acquisition}, then the sending of a session, then the session. No
  * code of the user runs under any of them ({@link Callbacks}).
  */
 public final class ClientCore implements Commands, AutoCloseable {
 
-  private static final Logger LOG = LoggerFactory.getLogger(ClientCore.class);
   private static final long LOOK_MS = 20;
 
   private final LockClientOptions options;
@@ -83,6 +72,7 @@ public final class ClientCore implements Commands, AutoCloseable {
   /** Of its own: a send may block for a while, and a lease must not look safe meanwhile. */
   private final ScheduledExecutorService watch = Chores.scheduler("lock-client-watch");
 
+  private final Hearing hearing = new Hearing(sessions, questions, tally, this::release);
   private final CommandSender sender;
   private final ReplyReader reader;
 
@@ -98,7 +88,7 @@ public final class ClientCore implements Commands, AutoCloseable {
     this.layout = layout(options);
     this.replyTo = new ReplyTo(replies, Partitions.of(client, count(layout, replies)), client);
     this.sender = new CommandSender(options, this::in);
-    this.reader = new ReplyReader(options, replyTo, this::heard);
+    this.reader = new ReplyReader(options, replyTo, hearing::heard);
     reader.start();
     this.follower =
         options.follower()
@@ -295,7 +285,7 @@ public final class ClientCore implements Commands, AutoCloseable {
                       grant.keepFreeMillis(),
                       true,
                       replyTo),
-              ticket -> releaseAppended(session, ticket),
+              ticket -> hearing.releaseAppended(session, ticket),
               repeated)
           .thenApply(
               reply ->
@@ -305,25 +295,6 @@ public final class ClientCore implements Commands, AutoCloseable {
                       && (known.getReleased()
                           || (repeated.get() && grant.owner().equals(session.owner()))));
     }
-  }
-
-  /**
-   * The log decides, so a Release that stands there while the session lives has freed the lock: no
-   * answer is needed. In jeopardy it is not known whether the session lives.
-   */
-  private void releaseAppended(PartitionSession session, Ticket release) {
-    switch (session.releaseAppended(release)) {
-      case SAFE -> released(release);
-      case LOST -> questions.answer(release.owner(), release.number(), null);
-      case JEOPARDY -> {}
-    }
-  }
-
-  private void released(Ticket release) {
-    questions.answer(
-        release.owner(),
-        release.number(),
-        new ReleaseReply(release.owner(), release.number(), true));
   }
 
   @Override
@@ -464,118 +435,6 @@ public final class ClientCore implements Commands, AutoCloseable {
 
   private static LockException closed() {
     return new LockException("Lock client was closed");
-  }
-
-  private void heard(Object reply) {
-    if (reply instanceof AcquireReply acquired) {
-      acquired(acquired);
-    } else if (reply instanceof ReleaseReply released) {
-      questions.answer(released.getOwner(), released.getNumber(), released);
-    } else if (reply instanceof ModeReply changed) {
-      questions.answer(changed.getOwner(), changed.getNumber(), changed);
-    } else if (reply instanceof LatchReply latch) {
-      questions.answer(latch.getId(), 0, latch);
-    } else if (reply instanceof SessionOk ok) {
-      PartitionSession session = sessions.get(ok.getPartition());
-      if (session != null) {
-        heardOf(session, session.beatAnswered(ok.getSession(), ok.getBeat()));
-      }
-    } else if (reply instanceof SessionExpired expired) {
-      expire(sessions.get(expired.getPartition()), expired.getSession());
-    } else if (reply instanceof ForceReleased forced) {
-      forced(forced);
-    } else if (reply instanceof RevokeAsked asked) {
-      revokeAsked(asked);
-    }
-  }
-
-  private void acquired(AcquireReply reply) {
-    PartitionSession session = sessions.get(reply.getPartition());
-    if (session == null) {
-      return;
-    }
-    PendingAcquire pending = session.answered(reply.getOwner(), reply.getNumber());
-    if (pending != null) {
-      for (GrantedPart earlier : reply.getEarlier()) {
-        prolonged(sessions.get(earlier.getPartition()), earlier.getOwner(), pending);
-      }
-      // a denied one is no sign of life: the service has not looked at the session
-      if (reply.getOutcome() != AcquireOutcome.DENIED
-          && reply.getOutcome() != AcquireOutcome.SESSION_EXPIRED) {
-        prolonged(session, reply.getOwner(), pending);
-      }
-      pending.answer().complete(reply);
-    }
-    if (reply.getOutcome() == AcquireOutcome.SESSION_EXPIRED) {
-      expire(session, reply.getOwner());
-    }
-  }
-
-  private void prolonged(@Nullable PartitionSession session, String owner, PendingAcquire pending) {
-    if (session != null) {
-      heardOf(session, session.prolongedBy(owner, pending.sentAt()));
-    }
-  }
-
-  private void heardOf(PartitionSession session, boolean endedJeopardy) {
-    if (endedJeopardy) {
-      session.grants().forEach(Granted::changed);
-    }
-    session.takeReleases().forEach(this::released);
-  }
-
-  private void expire(@Nullable PartitionSession session, String owner) {
-    if (session == null || !session.owner().equals(owner)) {
-      return;
-    }
-    PartitionSession.Ended ended = session.end();
-    tally.lost(ended.held().size());
-    ended.held().forEach(Granted::changed);
-    ended.releases().forEach(r -> questions.answer(r.owner(), r.number(), null));
-    ended
-        .pending()
-        .forEach(
-            p ->
-                p.answer()
-                    .completeExceptionally(
-                        new Acquisition.SessionEndedException(
-                            "Session ended while waiting for " + p.keys())));
-  }
-
-  /** One key is gone, so the lease is: the keys that were granted with it are given back. */
-  private void forced(ForceReleased forced) {
-    Granted grant = held(forced.getPartition(), forced.getOwner(), forced.getNumber());
-    if (grant != null) {
-      LOG.warn("Lock on '{}' was taken away by {}", forced.getKey(), forced.getBy());
-      tally.lost(1);
-      var unused = release(grant);
-      grant.changed();
-    }
-  }
-
-  private void revokeAsked(RevokeAsked asked) {
-    Granted grant = held(asked.getPartition(), asked.getOwner(), asked.getNumber());
-    if (grant != null) {
-      grant.revokeAsked(
-          new Lease.Revocation(
-              asked.getKey(),
-              asked.getBy(),
-              asked.getGraceMillis() < 0
-                  ? Optional.empty()
-                  : Optional.of(Duration.ofMillis(asked.getGraceMillis()))));
-    }
-  }
-
-  private @Nullable Granted held(int partition, String owner, long number) {
-    PartitionSession session = sessions.get(partition);
-    if (session != null) {
-      for (Granted grant : session.grants()) {
-        if (grant.owner().equals(owner) && grant.number() == number) {
-          return grant;
-        }
-      }
-    }
-    return null;
   }
 
   private void beat() {
