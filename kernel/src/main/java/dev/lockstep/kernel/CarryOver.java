@@ -36,11 +36,11 @@ public interface CarryOver {
   Carried of(Layout current, int partitions, Follower state);
 
   /**
-   * Tells whether a record may stand behind what the hosts have folded: nothing of it is missed
-   * when its effects are never announced. Ticks always may.
+   * Tells whether nobody misses an effect that is never announced: one of records behind what the
+   * hosts have committed, which die with the old log.
    *
-   * @param record value of a record of the input topic
-   * @return false when the epoch must not be started before it is folded
+   * @param effect what a host would announce
+   * @return false when no epoch may be started before a host has announced it
    */
-  boolean mayBeLeft(byte[] record);
+  boolean mayBeMissed(Announcement effect);
 }

@@ -125,6 +125,17 @@ public final class Follower implements AutoCloseable {
     return follower.read(partition, reader);
   }
 
+  /**
+   * Returns log time at the last record of a partition that was folded.
+   *
+   * @param partition a followed partition
+   * @return elapsed and wall time
+   * @throws KernelException when the partition is not followed, is being seeded or has stopped
+   */
+  public LogTime now(int partition) {
+    return follower.now(partition);
+  }
+
   /** Ends it. */
   @Override
   public void close() {

@@ -85,6 +85,15 @@ public final class Replay {
   }
 
   /**
+   * Returns log time at the last record.
+   *
+   * @return elapsed and wall time
+   */
+  public LogTime now() {
+    return fold.now();
+  }
+
+  /**
    * Reads the machine's state after the last record.
    *
    * @param reader given the machine's rows, read only; must not keep them

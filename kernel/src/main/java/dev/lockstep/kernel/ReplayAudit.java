@@ -144,7 +144,9 @@ public final class ReplayAudit {
     long repeats = 0;
     for (ConsumerRecord<byte[], byte[]> record : dump.read(destination)) {
       EffectPosition position = EffectPosition.of(record.headers());
-      if (position == null || !position.topic().equals(layout.getTopic())) {
+      if (position == null
+          || !position.topic().equals(layout.getTopic())
+          || position.epoch() != layout.getTopicEpoch()) {
         continue;
       }
       switch (PositionMark.judge(marks.get(position.partition()), position)) {

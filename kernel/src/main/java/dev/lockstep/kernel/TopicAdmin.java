@@ -57,6 +57,12 @@ public final class TopicAdmin implements AutoCloseable {
    */
   public void create(TopicPlan plan) {
     Set<String> present = get(admin.listTopics().names(), "Topics could not be listed");
+    if (present.contains(TopicPlan.controlTopic(config))) {
+      // the note of what an epoch begins with must not be passed over
+      try (ControlTopic control = new ControlTopic(config)) {
+        plan.inputs().forEach(input -> control.requireNoneBegun(input.topic().name()));
+      }
+    }
     List<NewTopic> missing = new ArrayList<>();
     for (TopicSpec spec : plan.topics(config)) {
       if (!present.contains(spec.name())) {
@@ -127,6 +133,7 @@ public final class TopicAdmin implements AutoCloseable {
    */
   public void changeLayout(String topic, OperatorOrder order, Consumer<Layout.Builder> change) {
     try (ControlTopic control = new ControlTopic(config)) {
+      control.requireNoneBegun(topic);
       Layout current = control.read().get(topic);
       if (current == null) {
         throw new KernelException("Topic '" + topic + "' has no Layout yet: create it first");

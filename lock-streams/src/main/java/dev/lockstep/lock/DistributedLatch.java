@@ -19,12 +19,18 @@ import java.util.concurrent.CompletableFuture;
 public final class DistributedLatch {
 
   private static final String PREFIX = "latch:";
+  private static final int NAME_LIMIT = 250;
 
   private final ClientCore core;
   private final String key;
   private final DistributedLock passage;
 
   DistributedLatch(ClientCore core, String name, DistributedLock passage) {
+    if (name.isEmpty() || name.length() > NAME_LIMIT) {
+      throw new IllegalArgumentException(
+          "The name of a latch has 1 to %d characters, this one %d"
+              .formatted(NAME_LIMIT, name.length()));
+    }
     this.core = core;
     this.key = key(name);
     this.passage = passage;
@@ -38,15 +44,15 @@ public final class DistributedLatch {
   /**
    * Closes the latch.
    *
-   * @param count what must be counted down, 1 to 1,000,000
+   * @param count what must be counted down, 1 to 10,000
    * @param by who closes it, as people name it; up to 256 characters
    * @return completes with false when it is closed already; fails with {@link LockException} when
    *     the client is closed before the answer
    */
   public CompletableFuture<Boolean> close(int count, String by) {
-    if (count < 1 || count > 1_000_000 || by.length() > 256) {
+    if (count < 1 || count > 10_000 || by.length() > 256) {
       throw new IllegalArgumentException(
-          "Latch '%s': count must be 1 to 1,000,000 and 'by' have up to 256 characters, are %d and %d"
+          "Latch '%s': count must be 1 to 10,000 and 'by' have up to 256 characters, are %d and %d"
               .formatted(key, count, by.length()));
     }
     String id = UUID.randomUUID().toString();
@@ -55,7 +61,8 @@ public final class DistributedLatch {
   }
 
   /**
-   * Counts down by one; the last one opens the latch. Counted once, however often it is sent.
+   * Counts down by one; the last one opens the latch. Counted once, also when it had to be sent
+   * again: up to two minutes after the opening such repeats are known.
    *
    * @return completes with what is left, 0: the latch is open; fails as {@link #close}
    */

@@ -41,8 +41,8 @@ public final class LockTopics {
 
   /**
    * Makes the command topic again under a higher epoch, mostly to give it more partitions. Stop the
-   * clients, then every lock service, in order; run it; start both again. Whoever holds a lock is
-   * honoured:
+   * clients, inspectors and detectors, the services whose sagas use locks, then every lock service
+   * and twin, in order; run it; start them again. Whoever holds a lock is honoured:
    *
    * <ul>
    *   <li>with as many partitions as before, sessions, leases under their tokens and waiting

@@ -84,6 +84,9 @@ class LockNemesisIT {
         check(world);
       } catch (Throwable e) {
         nemesis.history().forEach(System.out::println);
+        Path history = Path.of("target", "nemesis-" + seed + ".history");
+        world.keepHistory(history);
+        System.out.println("All records: " + history.toAbsolutePath());
         throw e;
       } finally {
         services.values().forEach(ChildJvm::close);

@@ -3,11 +3,17 @@ package dev.lockstep.lock;
 import dev.lockstep.kernel.HostOptions;
 import dev.lockstep.kernel.TopicAdmin;
 import dev.lockstep.kernel.TopicPlan;
+import dev.lockstep.schema.KernelSchemas;
 import dev.lockstep.schema.LockSchemas;
 import dev.lockstep.schema.LockstepConfig;
+import dev.lockstep.schema.LockstepHeaders;
+import dev.lockstep.schema.SingleObjectCodec;
 import dev.lockstep.testkit.kafka.BrokerProfile;
 import dev.lockstep.testkit.kafka.KafkaCluster;
 import dev.lockstep.testkit.lock.LockChecker;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -94,6 +100,26 @@ final class LockWorld implements AutoCloseable {
     read(config.named(LockSchemas.REPLIES), checker::effect);
     read(LockTopics.machine(config).rejectedTopic(), checker::effect);
     return checker.check();
+  }
+
+  /** Writes down everything that stands in the topics of the lock service. */
+  void keepHistory(Path file) throws IOException {
+    SingleObjectCodec codec = new SingleObjectCodec(LockSchemas.CATALOG.and(KernelSchemas.CATALOG));
+    try (PrintWriter out = new PrintWriter(Files.newBufferedWriter(file))) {
+      for (String topic : List.of(LockSchemas.COMMANDS, LockSchemas.EVENTS, LockSchemas.REPLIES)) {
+        read(
+            config.named(topic),
+            record ->
+                out.printf(
+                    "%s-%d %d %d %s %s%n",
+                    topic,
+                    record.partition(),
+                    record.offset(),
+                    record.timestamp(),
+                    LockstepHeaders.text(record.headers(), LockstepHeaders.POSITION),
+                    codec.decode(record.value())));
+      }
+    }
   }
 
   private void read(String topic, Consumer<ConsumerRecord<byte[], byte[]>> each) {

@@ -1,16 +1,15 @@
 package dev.lockstep.lock.internal;
 
+import dev.lockstep.kernel.Announcement;
 import dev.lockstep.kernel.CarryOver;
 import dev.lockstep.kernel.Follower;
 import dev.lockstep.kernel.KernelException;
 import dev.lockstep.lock.internal.engine.LockMachine;
 import dev.lockstep.lock.internal.engine.NextEpochs;
-import dev.lockstep.schema.MalformedRecordException;
 import dev.lockstep.schema.SingleObjectCodec;
-import dev.lockstep.schema.UnknownSchemaException;
 import dev.lockstep.schema.kernel.CarriedRecord;
 import dev.lockstep.schema.kernel.Layout;
-import dev.lockstep.schema.lock.KeepAlive;
+import dev.lockstep.schema.lock.SessionOk;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
@@ -24,14 +23,10 @@ public final class EpochCarry implements CarryOver {
 
   private final SingleObjectCodec codec = new SingleObjectCodec(LockMachine.CATALOG);
 
-  /** A client that goes on beating is heard in the new log. */
+  /** A client that goes on beating is answered in the new log. */
   @Override
-  public boolean mayBeLeft(byte[] record) {
-    try {
-      return codec.decode(record) instanceof KeepAlive;
-    } catch (MalformedRecordException | UnknownSchemaException e) {
-      return false;
-    }
+  public boolean mayBeMissed(Announcement effect) {
+    return codec.decode(effect.value()) instanceof SessionOk;
   }
 
   @Override
@@ -39,7 +34,7 @@ public final class EpochCarry implements CarryOver {
     boolean moves = current.getPartitions() != partitions;
     List<CarriedRecord> records = new ArrayList<>();
     TreeSet<String> endless = new TreeSet<>();
-    long quiet = 0;
+    long quiet = quietLeft(current, state);
     for (int i = 0; i < current.getPartitions(); i++) {
       int partition = i;
       if (moves) {
@@ -47,7 +42,7 @@ public final class EpochCarry implements CarryOver {
         endless.addAll(state.read(i, store -> new NextEpochs(store).owners()));
       } else {
         state
-            .read(i, store -> new NextEpochs(store).records())
+            .read(i, store -> new NextEpochs(store).records(state.now(partition).elapsed()))
             .forEach(
                 record ->
                     records.add(
@@ -70,6 +65,19 @@ public final class EpochCarry implements CarryOver {
                   endless.stream().limit(10).toList()));
     }
     return new Carried(records, Map.of(QUIET, quiet));
+  }
+
+  /** Holders of an epoch before this one may still have time. */
+  private static long quietLeft(Layout current, Follower state) {
+    if (current.getTopicEpoch() == 1) {
+      return 0;
+    }
+    long whole = limit(current, QUIET, limit(current, "lock.ttl.max.ms", 3_600_000));
+    long passed = Long.MAX_VALUE;
+    for (int i = 0; i < current.getPartitions(); i++) {
+      passed = Math.min(passed, state.now(i).elapsed());
+    }
+    return Math.max(0, whole - passed);
   }
 
   private static long limit(Layout layout, String name, long otherwise) {

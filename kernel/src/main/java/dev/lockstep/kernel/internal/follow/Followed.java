@@ -110,6 +110,14 @@ final class Followed {
             LockstepHeaders.text(record.headers(), LockstepHeaders.POSITION)));
   }
 
+  /** Returns log time at the last record. */
+  synchronized LogTime now() {
+    if (fold == null) {
+      throw new KernelException("%s cannot be read here: %s".formatted(partition, state));
+    }
+    return fold.now();
+  }
+
   /** Shows the state between two records. */
   synchronized <T> T read(Function<Store, T> reader) {
     if (fold == null) {

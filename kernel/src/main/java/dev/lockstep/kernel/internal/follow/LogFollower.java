@@ -6,6 +6,7 @@ import dev.lockstep.kernel.Announcement;
 import dev.lockstep.kernel.Follower;
 import dev.lockstep.kernel.ImpureMachineException;
 import dev.lockstep.kernel.KernelException;
+import dev.lockstep.kernel.LogTime;
 import dev.lockstep.kernel.MachineSpec;
 import dev.lockstep.kernel.PartitionStoppedException;
 import dev.lockstep.kernel.Store;
@@ -149,6 +150,16 @@ public final class LogFollower implements AutoCloseable {
           "%s-%d is not followed here".formatted(machine.inputTopic(), partition));
     }
     return followed.read(reader);
+  }
+
+  /** Returns log time at the last record that was folded. */
+  public LogTime now(int partition) {
+    Followed followed = partitions.get(partition);
+    if (followed == null) {
+      throw new KernelException(
+          "%s-%d is not followed here".formatted(machine.inputTopic(), partition));
+    }
+    return followed.now();
   }
 
   /** Waits until everything is folded that stands in the log now. */

@@ -7,8 +7,10 @@ import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
 import org.apache.kafka.common.TopicPartition;
 
 /**
@@ -52,6 +54,15 @@ final class TwinSink implements Sink {
 
   @Override
   public boolean afterPoll(Collection<Followed> following) {
+    Set<TopicPartition> alive =
+        following.stream().map(Followed::partition).collect(Collectors.toSet());
+    for (TopicPartition gone : List.copyOf(published.keySet())) {
+      if (!alive.contains(gone)) {
+        // stopped or seeded anew: its deadlines are nobody's business now
+        ticker.remove(gone);
+        published.remove(gone);
+      }
+    }
     following.forEach(this::tick);
     if (!lane.failed()) {
       return true;

@@ -153,18 +153,37 @@ public final class ControlTopic implements AutoCloseable {
     return offsets(sent, layout.getTopic()).equals(expected);
   }
 
-  /** Puts a Layout in force, which every partition has, and forgets what was noted of it. */
-  void finish(Layout layout, int noted) {
+  /** Puts a Layout in force, which every partition has. */
+  void putInForce(Layout layout) {
     byte[] key = layout.getTopic().getBytes(StandardCharsets.UTF_8);
     await(
         List.of(producer.send(new ProducerRecord<>(control, 0, key, codec.encode(layout)))),
         control);
+  }
+
+  /** Forgets what was noted of an epoch. */
+  void forget(String topic, int records) {
     List<Future<RecordMetadata>> sent = new ArrayList<>();
-    sent.add(put(layout.getTopic() + NEXT, null));
-    for (int i = 0; i < noted; i++) {
-      sent.add(put(layout.getTopic() + NEXT + "/" + i, null));
+    // first: without it the others mean nothing
+    sent.add(put(topic + NEXT, null));
+    for (int i = 0; i < records; i++) {
+      sent.add(put(topic + NEXT + "/" + i, null));
     }
     await(sent, control);
+  }
+
+  /**
+   * Refuses what must not happen while an epoch of a topic is being started.
+   *
+   * @throws KernelException when one is
+   */
+  public void requireNoneBegun(String topic) {
+    NextEpoch next = noted(topic);
+    if (next != null) {
+      throw new KernelException(
+          "Epoch %d of '%s' was begun and not completed: complete it by the command that began it"
+              .formatted(next.getLayout().getTopicEpoch(), topic));
+    }
   }
 
   private Future<RecordMetadata> put(String key, byte @Nullable [] value) {

@@ -8,24 +8,21 @@ import dev.lockstep.kernel.Follower;
 import dev.lockstep.kernel.InputPlan;
 import dev.lockstep.kernel.KernelException;
 import dev.lockstep.kernel.MachineSpec;
-import dev.lockstep.schema.KernelSchemas;
 import dev.lockstep.schema.LockstepConfig;
-import dev.lockstep.schema.MalformedRecordException;
-import dev.lockstep.schema.SingleObjectCodec;
 import dev.lockstep.schema.TopicSpec;
-import dev.lockstep.schema.UnknownSchemaException;
 import dev.lockstep.schema.kernel.CarriedRecord;
 import dev.lockstep.schema.kernel.Destination;
 import dev.lockstep.schema.kernel.Layout;
 import dev.lockstep.schema.kernel.NextEpoch;
 import dev.lockstep.schema.kernel.OperatorOrder;
-import dev.lockstep.schema.kernel.Tick;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Queue;
 import java.util.Set;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -34,17 +31,11 @@ import org.apache.kafka.clients.admin.CreateTopicsResult;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.TopicDescription;
-import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.kafka.clients.consumer.KafkaConsumer;
-import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.KafkaFuture;
-import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.errors.GroupIdNotFoundException;
 import org.apache.kafka.common.errors.TopicExistsException;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
-import org.apache.kafka.common.serialization.ByteArrayDeserializer;
-import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -80,36 +71,80 @@ public final class EpochStart {
    * @param along destinations that get as many partitions as the topic
    */
   public void run(int partitions, Set<String> along, OperatorOrder order, CarryOver carryOver) {
+    if (partitions < 1) {
+      throw new IllegalArgumentException(
+          "'%s' needs at least 1 partition, not %d".formatted(topic, partitions));
+    }
     Layout current = control.read().get(topic);
     if (current == null) {
       throw new KernelException("Topic '" + topic + "' has no Layout yet: create it first");
     }
     NextEpoch next = control.noted(topic);
-    if (next == null || next.getLayout().getTopicEpoch() != current.getTopicEpoch() + 1) {
+    if (next != null && next.getLayout().getTopicEpoch() == current.getTopicEpoch()) {
+      // the run before did everything but the rest
+      finish(next, current);
+      return;
+    }
+    if (next != null && isThere(next.getLayout().getTopicId())) {
+      // it deleted nothing, and the log went on since
+      control.forget(topic, next.getRecords());
+      next = null;
+    }
+    if (next == null) {
       next = prepare(current, partitions, along, order, carryOver);
+    } else if (next.getLayout().getPartitions() != partitions) {
+      throw new KernelException(
+          "Epoch %d of '%s' was begun with %d partitions, and the old log is gone: do it again with as many, then start another epoch"
+              .formatted(
+                  next.getLayout().getTopicEpoch(), topic, next.getLayout().getPartitions()));
     }
     List<CarriedRecord> carried = control.carried(next);
     extend(next.getLayout().getDestinations());
     Layout begun = begin(next.getLayout(), carried);
-    control.finish(begun, carried.size());
-    tellOthers(begun);
-    forget(current);
+    control.putInForce(begun);
     LOG.info(
         "{}: epoch {} begins with {} partitions and {} carried records",
         topic,
         begun.getTopicEpoch(),
         begun.getPartitions(),
         carried.size());
+    finish(next, begun);
+  }
+
+  /** What is left when the epoch is in force; the note goes last. */
+  private void finish(NextEpoch noted, Layout begun) {
+    tellOthers(begun);
+    forget(begun.getTopicEpoch() - 1);
+    control.forget(topic, noted.getRecords());
+  }
+
+  private boolean isThere(String topicId) {
+    try {
+      return requireNonNull(
+              admin
+                  .describeTopics(List.of(topic))
+                  .allTopicNames()
+                  .get(ANSWER_SECONDS, TimeUnit.SECONDS)
+                  .get(topic))
+          .topicId()
+          .toString()
+          .equals(topicId);
+    } catch (ExecutionException e) {
+      if (e.getCause() instanceof UnknownTopicOrPartitionException) {
+        return false;
+      }
+      throw failed("its topic could not be described", e);
+    } catch (InterruptedException | TimeoutException e) {
+      throw failed("its topic could not be described", e);
+    }
   }
 
   private NextEpoch prepare(
       Layout current, int partitions, Set<String> along, OperatorOrder order, CarryOver carryOver) {
     String application = StreamsSettings.applicationId(config, machine, current.getTopicEpoch());
     requireStopped(application);
-    requireFolded(application, current, carryOver);
     Carried carried = carry(current, partitions, carryOver);
-    // whoever wrote meanwhile would lose it
-    requireFolded(application, current, carryOver);
+    requireStopped(application);
     Map<String, Long> limits = new HashMap<>(current.getLimits());
     limits.putAll(carried.limits());
     List<Destination> destinations = current.getDestinations();
@@ -161,73 +196,42 @@ public final class EpochStart {
     }
   }
 
-  /** All but ticks must be behind the hosts: what they had not announced dies with the log. */
-  private void requireFolded(String application, Layout current, CarryOver carryOver) {
-    Map<TopicPartition, OffsetAndMetadata> committed =
-        get(
-            admin.listConsumerGroupOffsets(application).partitionsToOffsetAndMetadata(),
-            "offsets of '" + application + "' could not be read");
-    LogReader log = new LogReader(admin, config.client(), Duration.ofSeconds(ANSWER_SECONDS));
-    for (int i = 0; i < current.getPartitions(); i++) {
-      TopicPartition partition = new TopicPartition(topic, i);
-      LogReader.Range range = log.range(partition);
-      @Nullable OffsetAndMetadata done = committed.get(partition);
-      long from = Math.max(range.start(), done == null ? 0 : done.offset());
-      long left = commands(partition, from, range.end(), carryOver);
-      if (left > 0) {
-        throw new KernelException(
-            "No new epoch of '%s': %d records of partition %d from offset %d are not folded; stop its clients, run a host until it has caught up, and stop it in order"
-                .formatted(topic, left, i, from));
-      }
-    }
-  }
-
-  private long commands(TopicPartition partition, long from, long end, CarryOver carryOver) {
-    SingleObjectCodec codec = new SingleObjectCodec(KernelSchemas.CATALOG);
-    Map<String, Object> settings = config.client();
-    settings.put("enable.auto.commit", "false");
-    long left = 0;
-    try (KafkaConsumer<byte[], byte[]> consumer =
-        new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
-      consumer.assign(List.of(partition));
-      consumer.seek(partition, from);
-      long giveUp = System.nanoTime() + TimeUnit.SECONDS.toNanos(ANSWER_SECONDS);
-      while (consumer.position(partition) < end) {
-        if (System.nanoTime() > giveUp) {
-          throw new KernelException(
-              "%s could not be read to %d within %d s".formatted(partition, end, ANSWER_SECONDS));
-        }
-        for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(100))) {
-          byte[] value = record.value();
-          if (value != null && !isOfKernel(codec, value) && !carryOver.mayBeLeft(value)) {
-            left++;
-          }
-        }
-      }
-    }
-    return left;
-  }
-
-  private static boolean isOfKernel(SingleObjectCodec codec, byte[] value) {
-    try {
-      Object record = codec.decode(value);
-      return record instanceof Tick || record instanceof Layout;
-    } catch (MalformedRecordException | UnknownSchemaException e) {
-      return false;
-    }
-  }
-
+  /**
+   * Folds the old log from what the hosts have committed. An effect that comes on the way may never
+   * have been announced, and whoever waits for it would wait for ever.
+   */
   private Carried carry(Layout current, int partitions, CarryOver carryOver) {
-    try (Follower state = Follower.start(machine, config, (partition, effect) -> {})) {
+    Queue<String> unannounced = new ConcurrentLinkedQueue<>();
+    Follower.Listener listener =
+        (partition, effect) -> {
+          if (!carryOver.mayBeMissed(effect)) {
+            unannounced.add(
+                "to %s/%d from partition %d"
+                    .formatted(effect.topic(), effect.partition(), partition));
+          }
+        };
+    try (Follower state = Follower.start(machine, config, listener)) {
       state.followAll();
-      if (!state.awaitCurrent(CATCH_UP)) {
+      awaitCurrent(state);
+      Carried carried = carryOver.of(current, partitions, state);
+      // what came meanwhile would be lost, if it is more than beats and ticks
+      awaitCurrent(state);
+      if (!unannounced.isEmpty()) {
         throw new KernelException(
-            "No new epoch of '%s': its log could not be folded within %s: %s"
-                .formatted(topic, CATCH_UP, state.progress()));
+            "No new epoch of '%s': %d effects may not have been announced, such as one %s; stop its clients, run a host until it has caught up, and stop it in order"
+                .formatted(topic, unannounced.size(), unannounced.peek()));
       }
-      return carryOver.of(current, partitions, state);
+      return carried;
     } catch (InterruptedException e) {
       throw failed("its log could not be folded", e);
+    }
+  }
+
+  private void awaitCurrent(Follower state) throws InterruptedException {
+    if (!state.awaitCurrent(CATCH_UP)) {
+      throw new KernelException(
+          "No new epoch of '%s': its log could not be folded within %s: %s"
+              .formatted(topic, CATCH_UP, state.progress()));
     }
   }
 
@@ -358,8 +362,8 @@ public final class EpochStart {
   }
 
   /** State and group of the old log are of no use to anybody. */
-  private void forget(Layout old) {
-    String application = StreamsSettings.applicationId(config, machine, old.getTopicEpoch());
+  private void forget(int epoch) {
+    String application = StreamsSettings.applicationId(config, machine, epoch);
     try {
       delete(StreamsSettings.changelog(application));
       admin.deleteConsumerGroups(List.of(application)).all().get(ANSWER_SECONDS, TimeUnit.SECONDS);

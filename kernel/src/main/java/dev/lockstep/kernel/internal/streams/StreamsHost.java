@@ -174,6 +174,7 @@ public final class StreamsHost implements AutoCloseable {
     List<String> faults = new ArrayList<>();
     Layout layout = null;
     try (ControlTopic control = new ControlTopic(options.config())) {
+      control.requireNoneBegun(machine.inputTopic());
       layout = control.read().get(machine.inputTopic());
     } catch (RuntimeException e) {
       faults.add(

@@ -370,10 +370,10 @@ public final class ClientCore implements Commands, AutoCloseable {
     }
     return answer.thenApply(
         reply -> {
-          if (reply instanceof LatchReply known) {
-            return known;
+          if (!(reply instanceof LatchReply known)) {
+            throw closed();
           }
-          throw closed();
+          return known;
         });
   }
 

@@ -59,6 +59,20 @@ final class AcquireRules {
     return null;
   }
 
+  /** Returns what is wrong with the keys of a request that was taken before; null: nothing. */
+  static @Nullable String placeFault(Turn turn, Acquire acquire) {
+    if (acquire.getKeys().isEmpty()) {
+      return "A lease has at least 1 key";
+    }
+    for (String key : acquire.getKeys()) {
+      int home = Partitions.of(key, turn.layout().getPartitions());
+      if (home != turn.partition()) {
+        return "Key '%s' lives in partition %d, not in %d".formatted(key, home, turn.partition());
+      }
+    }
+    return null;
+  }
+
   /** Returns what is wrong with the name of a key, or where it was sent; null: nothing. */
   static @Nullable String keyFault(Turn turn, String key) {
     return keyFault(turn, List.of(key), turn.partition());

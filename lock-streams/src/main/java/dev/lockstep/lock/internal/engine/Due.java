@@ -28,4 +28,7 @@ record Due(long at, char kind, RequestId id, byte[] row) {
 
   /** A grant is to be taken: key and token in the id. */
   static final char REVOCATION = 'v';
+
+  /** A latch that is open need not be remembered any more: key and token in the id. */
+  static final char LATCH = 'l';
 }

@@ -14,13 +14,15 @@ import org.jspecify.annotations.Nullable;
 /**
  * Keys that are closed until they are counted down. A closed latch holds its key alone, without a
  * session and without a time to live; who waits for it asks to share the key, so queues, time-outs
- * and sessions are those of any lock. Counting needs no session: each count has an id, which is
- * remembered until the latch opens.
+ * and sessions are those of any lock. Counting needs no session: each command has an id, which is
+ * remembered for as long after the opening as a client may send it again.
  */
 final class Latches {
 
-  private static final long COUNT_LIMIT = 1_000_000;
-  private static final String OWNER = "latch ";
+  private static final long COUNT_LIMIT = 10_000;
+
+  /** Of the requests that latches hold their keys by; their numbers are the offsets. */
+  private static final String OWNER = "latch";
 
   private final Turn turn;
   private final LockRows rows;
@@ -34,6 +36,11 @@ final class Latches {
     this.answers = answers;
   }
 
+  /** Tells whether it is a latch that holds a key. */
+  static boolean isLatch(RequestId id) {
+    return id.owner().equals(OWNER);
+  }
+
   void set(SetLatch set) throws RejectedInputException {
     AcquireRules.requireAnswerable(turn, set.getReplyTo());
     AcquireRules.requireName("Id", set.getId());
@@ -43,22 +50,38 @@ final class Latches {
       fault = "Count must be 1 to %d, is %d".formatted(COUNT_LIMIT, set.getCount());
     }
     if (fault != null) {
-      throw new RejectedInputException(fault);
+      reply(set.getReplyTo(), name, set.getId(), false, null, fault);
+      return;
     }
     LockLatchState latch = rows.latch(name);
-    if (latch == null && requests.isUnused(name)) {
-      String by = set.getOnBehalfOf();
-      Request request = Request.unanswered(id(name), turn.offset(), List.of(name), by);
-      requests.grantAtOnce(request);
-      latch = new LockLatchState(set.getCount(), set.getId(), request.token);
-      rows.putLatch(name, latch);
+    boolean accepted = latch != null && rows.isCounted(name, set.getId());
+    String reason = "";
+    if (!accepted) {
+      reason = unfit(name, latch);
+      if (reason.isEmpty()) {
+        latch = close(name, set);
+        accepted = true;
+      }
     }
-    boolean accepted = latch != null && latch.getId().equals(set.getId());
-    String reason =
-        accepted
-            ? ""
-            : latch == null ? "Key is in use as a lock, or kept free" : "Latch is closed already";
     reply(set.getReplyTo(), name, set.getId(), accepted, latch, reason);
+  }
+
+  private String unfit(String name, @Nullable LockLatchState latch) {
+    if (latch != null && latch.getCount() > 0) {
+      return "Latch is closed already";
+    }
+    return requests.isUnused(name) ? "" : "Key is in use as a lock, or kept free";
+  }
+
+  private LockLatchState close(String name, SetLatch set) {
+    RequestId id = new RequestId(OWNER, turn.offset());
+    String by = set.getOnBehalfOf();
+    Request request = Request.unanswered(id, turn.offset(), List.of(name), by);
+    requests.grantAtOnce(request);
+    LockLatchState latch = new LockLatchState(set.getCount(), set.getId(), request.token);
+    rows.putLatch(name, latch);
+    rows.putCounted(name, set.getId());
+    return latch;
   }
 
   void countDown(CountDown down) throws RejectedInputException {
@@ -67,36 +90,50 @@ final class Latches {
     String name = down.getKey();
     String fault = AcquireRules.keyFault(turn, name);
     if (fault != null) {
-      throw new RejectedInputException(fault);
+      reply(down.getReplyTo(), name, down.getId(), false, null, fault);
+      return;
     }
     LockLatchState latch = rows.latch(name);
-    boolean counts = latch != null && !down.getAsk();
-    LockLatchState left = latch;
-    if (latch != null && counts && !rows.isCounted(name, down.getId())) {
-      left = counted(name, latch, down.getId());
+    boolean known = latch != null && rows.isCounted(name, down.getId());
+    boolean closed = latch != null && latch.getCount() > 0;
+    boolean counts = closed && !known && !down.getAsk();
+    if (latch != null && counts) {
+      latch = counted(name, latch, down.getId());
     }
-    String reason = latch == null ? "Latch is open" : "";
-    reply(down.getReplyTo(), name, down.getId(), counts, left, reason);
+    String reason = counts || known || closed ? "" : "Latch is open";
+    reply(down.getReplyTo(), name, down.getId(), counts || known, latch, reason);
   }
 
-  private @Nullable LockLatchState counted(String name, LockLatchState latch, String id) {
-    if (latch.getCount() > 1) {
-      LockLatchState left =
-          new LockLatchState(latch.getCount() - 1, latch.getId(), latch.getToken());
-      rows.putLatch(name, left);
-      rows.putCounted(name, id);
-      return left;
+  private LockLatchState counted(String name, LockLatchState latch, String id) {
+    LockLatchState left = new LockLatchState(latch.getCount() - 1, latch.getId(), latch.getToken());
+    rows.putLatch(name, left);
+    rows.putCounted(name, id);
+    Key key = rows.key(name);
+    if (left.getCount() == 0 && key != null) {
+      Request request = rows.request(key.party);
+      if (request != null) {
+        requests.release(request, ReleaseCause.RELEASED);
+      }
     }
-    Request request = rows.request(id(name));
-    if (request != null) {
-      requests.release(request, ReleaseCause.RELEASED);
-    }
-    return null;
+    return left;
   }
 
-  /** Tells whether it is a latch that holds a key. */
-  static boolean isLatch(RequestId id) {
-    return id.owner().startsWith(OWNER);
+  /** A latch does not hold its key any more: remembers for a while what it has heard. */
+  static void opened(Turn turn, LockRows rows, String name, long token) {
+    LockLatchState latch = rows.latch(name);
+    if (latch != null && latch.getToken() == token) {
+      rows.putLatch(name, new LockLatchState(0L, latch.getId(), token));
+      long until = turn.now().elapsed() + turn.limit("lock.tombstone.ms", 120_000);
+      rows.putDue(until, Due.LATCH, new RequestId(name, token));
+    }
+  }
+
+  /** Forgets a latch that was not closed again meanwhile. */
+  void forget(String name, long token) {
+    LockLatchState latch = rows.latch(name);
+    if (latch != null && latch.getToken() == token) {
+      rows.deleteLatch(name);
+    }
   }
 
   private void reply(
@@ -106,18 +143,8 @@ final class Latches {
       boolean accepted,
       @Nullable LockLatchState latch,
       String reason) {
-    answers.reply(
-        to,
-        new LatchReply(
-            name,
-            id,
-            accepted,
-            latch == null ? 0 : latch.getCount(),
-            latch == null ? 0 : latch.getToken(),
-            reason));
-  }
-
-  private static RequestId id(String name) {
-    return new RequestId(OWNER + name, 1);
+    long count = latch == null ? 0 : latch.getCount();
+    long token = latch == null || count == 0 ? 0 : latch.getToken();
+    answers.reply(to, new LatchReply(name, id, accepted, count, token, reason));
   }
 }

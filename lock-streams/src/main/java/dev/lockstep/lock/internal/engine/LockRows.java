@@ -26,8 +26,8 @@ import org.jspecify.annotations.Nullable;
  *   r owner 00 number        one request
  *   s session                one session
  *   x key 00 token           a grant that is to be taken from its holders
- *   l key 00                 a closed latch
- *   l key 00 id              a command that was counted
+ *   l key 00                 a latch
+ *   l key 00 id              a command that it has heard
  *   d elapsed kind owner 00 number   what is due when
  * </pre>
  *
@@ -242,11 +242,28 @@ final class LockRows {
     return (LockLatchState) read(separated('l', key));
   }
 
-  /** Forgets a latch and what was counted. */
+  /** Forgets a latch and what it has heard. */
   void deleteLatch(String key) {
     for (Store.Row row : store.scan(separated('l', key), Integer.MAX_VALUE)) {
       store.delete(row.key());
     }
+  }
+
+  /** Returns the ids of the commands that a latch has heard, in their order. */
+  List<String> counted(String key) {
+    byte[] prefix = separated('l', key);
+    List<String> ids = new ArrayList<>();
+    for (Store.Row row : store.scan(prefix, Integer.MAX_VALUE)) {
+      if (row.key().length > prefix.length) {
+        ids.add(
+            new String(
+                row.key(),
+                prefix.length,
+                row.key().length - prefix.length,
+                StandardCharsets.UTF_8));
+      }
+    }
+    return ids;
   }
 
   void putCounted(String key, String id) {

@@ -60,6 +60,7 @@ final class LockTurn {
         case Due.WAIT -> waitIsOver(id);
         case Due.GRANT -> readyAgain(id);
         case Due.KEY -> reopen(id.owner());
+        case Due.LATCH -> latches().forget(id.owner(), id.number());
         case Due.REVOCATION -> take(id.owner(), id.number());
         default -> throw new IllegalStateException("Nothing of kind '" + due.kind() + "' is due");
       }
@@ -323,7 +324,6 @@ final class LockTurn {
 
   /** Goes on with what an earlier topic epoch left; guards know leases by their old tokens. */
   void adopt(Adopt adopt) throws RejectedInputException {
-    AcquireRules.requireName("Owner", adopt.getOwner());
     String owner = adopt.getOwner();
     if (adopt.getTtlMillis() > 0 && !sessions.isKnown(owner)) {
       sessions.open(owner, adopt.getTtlMillis(), adopt.getLowestUnanswered(), adopt.getReplyTo());
@@ -332,7 +332,8 @@ final class LockTurn {
     if (lease == null) {
       return;
     }
-    String fault = AcquireRules.fault(turn, lease.getAcquire());
+    // bounds were those of the day when it was asked for; a lease that is refused here is lost
+    String fault = AcquireRules.placeFault(turn, lease.getAcquire());
     if (fault == null) {
       Request request = Request.of(lease.getAcquire(), turn.offset(), now());
       fault =
@@ -348,8 +349,9 @@ final class LockTurn {
   private @Nullable String adopted(Request request, AdoptedLease lease) {
     String fault = requests.adopt(request, lease.getToken());
     if (fault == null && lease.getLatchCount() > 0) {
-      rows.putLatch(
-          request.keys.get(0), new LockLatchState(lease.getLatchCount(), "", lease.getToken()));
+      String key = request.keys.get(0);
+      rows.putLatch(key, new LockLatchState(lease.getLatchCount(), "", lease.getToken()));
+      lease.getLatchIds().forEach(id -> rows.putCounted(key, id));
     }
     return fault;
   }

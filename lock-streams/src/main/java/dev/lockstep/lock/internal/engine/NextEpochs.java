@@ -15,8 +15,8 @@ import java.util.Objects;
 /**
  * What of a lock partition goes over into the next topic epoch. Reads only.
  *
- * <p>Not carried: answers that are kept for repeats, commands that a latch has counted, revocations
- * that have not come due, ends of sessions.
+ * <p>Not carried: answers that are kept for repeats, latches that are open, revocations that have
+ * not come due, ends of sessions.
  */
 public final class NextEpochs {
 
@@ -32,8 +32,12 @@ public final class NextEpochs {
   /** A record that the new log begins with. */
   public record Beginning(String key, Object value) {}
 
-  /** Returns sessions, then leases, then requests that wait, each in its order. */
-  public List<Beginning> records() {
+  /**
+   * Returns sessions, then leases, then requests that wait, each in its order.
+   *
+   * @param now elapsed time of the log that ends
+   */
+  public List<Beginning> records(long now) {
     List<Beginning> records = new ArrayList<>();
     for (String name : rows.sessions("", Integer.MAX_VALUE)) {
       LockSessionState session = Objects.requireNonNull(rows.session(name));
@@ -47,12 +51,12 @@ public final class NextEpochs {
                   session.getReplyTo(),
                   null)));
     }
-    long now = atLeast();
     List<Request> requests = rows.requests();
     for (Request request : requests) {
       List<String> held = held(request);
       if (!held.isEmpty()) {
         Acquire acquire = acquire(request, held, now);
+        long count = latchCount(request.id, held.get(0));
         records.add(
             new Beginning(
                 held.get(0),
@@ -62,7 +66,10 @@ public final class NextEpochs {
                     1L,
                     NOWHERE,
                     new AdoptedLease(
-                        acquire, request.token, latchCount(request.id, held.get(0))))));
+                        acquire,
+                        request.token,
+                        count,
+                        count == 0 ? List.of() : rows.counted(held.get(0))))));
       }
     }
     requests.stream()
@@ -117,16 +124,7 @@ public final class NextEpochs {
     return held;
   }
 
-  /** Returns an elapsed time that has been reached: no session lives longer than from now. */
-  private long atLeast() {
-    return rows.sessions("", Integer.MAX_VALUE).stream()
-        .map(name -> Objects.requireNonNull(rows.session(name)))
-        .mapToLong(session -> session.getExpiresAt() - session.getTtlMillis())
-        .max()
-        .orElse(Long.MAX_VALUE);
-  }
-
-  /** Elapsed time begins anew: of a wait goes over what is left of it, or up to a beat more. */
+  /** Elapsed time begins anew: of a wait goes over what is left of it. */
   private static Acquire acquire(Request request, List<String> keys, long now) {
     return new Acquire(
         request.id.owner(),

@@ -440,7 +440,7 @@ final class Requests {
     if (key.isHeldExclusivelyBy(id) && key.token == token) {
       key.leaveExclusively();
       if (Latches.isLatch(id)) {
-        rows.deleteLatch(key.name);
+        Latches.opened(turn, rows, key.name, token);
       }
       return true;
     }

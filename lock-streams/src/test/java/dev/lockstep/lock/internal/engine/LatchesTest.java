@@ -70,6 +70,18 @@ class LatchesTest {
     assertThat(answer(count("c2")).getCount()).isZero();
   }
 
+  /** A client that heard nothing sends again: it closed the latch for ever. */
+  @Test
+  void repeatsBehindTheOpeningChangeNothing() {
+    set("s", 1);
+    count("c1");
+
+    assertThat(set("s", 1).getCount()).isZero();
+    assertThat(answer(count("c1")).getAccepted()).isTrue();
+    assertThat(set("t", 2).getCount()).isEqualTo(2);
+    assertThat(answer(count("c1")).getCount()).isEqualTo(2);
+  }
+
   @Test
   void closedLatchOutlivesEverybodyAndSaysWhoClosedIt() {
     set("s", 1);
@@ -89,17 +101,21 @@ class LatchesTest {
 
     log.send(new ForceRelease("l", token, Ask.order("ops@example", "party is gone")));
 
-    assertThat(log.machineRows()).isZero();
     assertThat(set("again", 1).getToken()).isGreaterThan(token);
-    assertThat(answer(count("c1")).getCount()).isZero();
+    assertThat(answer(count("c1")).getCount()).as("a repeat of the first one").isEqualTo(1);
+    assertThat(answer(count("c2")).getCount()).isZero();
+    log.advance(Duration.ofMinutes(3));
+    assertThat(log.machineRows()).isZero();
   }
 
   @Test
   void keyInUseIsNotClosedAndWrongCommandsAreRejected() {
     log.send(Ask.of("a", 1, "l").waiting(-1).now());
     assertThat(set("s", 1).getReason()).contains("in use as a lock");
-    assertThat(of(log.send(new SetLatch("m", 0L, "s", "", Ask.REPLY)), Rejected.class)).hasSize(1);
-    assertThat(of(log.send(new SetLatch("", 1L, "s", "", Ask.REPLY)), Rejected.class)).hasSize(1);
+    assertThat(answer(log.send(new SetLatch("m", 0L, "s", "", Ask.REPLY))).getReason())
+        .contains("Count must be 1 to 10000, is 0");
+    assertThat(answer(log.send(new SetLatch("", 1L, "s", "", Ask.REPLY))).getReason())
+        .contains("1 to 256 characters");
     assertThat(of(log.send(new CountDown("l", "", false, Ask.REPLY)), Rejected.class)).hasSize(1);
   }
 
@@ -113,8 +129,12 @@ class LatchesTest {
             0,
             LockTopics.plan(CONFIG, 1, List.of()).withLimits(java.util.Map.of("lock.quiet.ms", 0L)),
             2);
-    log.read(store -> new NextEpochs(store).records()).forEach(record -> next.send(record.value()));
+    log.read(store -> new NextEpochs(store).records(log.elapsed()))
+        .forEach(record -> next.send(record.value()));
 
+    assertThat(answer(next.send(new CountDown("l", "c1", false, Ask.REPLY))).getCount())
+        .as("a repeat")
+        .isEqualTo(2);
     assertThat(answer(next.send(new CountDown("l", "c2", false, Ask.REPLY))).getCount())
         .isEqualTo(1);
   }

@@ -39,7 +39,7 @@ class NextEpochsTest {
 
   private VirtualPartition carriedOver() {
     VirtualPartition log = next(0);
-    old.read(store -> new NextEpochs(store).records())
+    old.read(store -> new NextEpochs(store).records(old.elapsed()))
         .forEach(record -> assertThat(log.send(record.value())).isEmpty());
     return log;
   }
@@ -162,6 +162,6 @@ class NextEpochsTest {
         0L,
         1L,
         Ask.REPLY,
-        new AdoptedLease(Ask.of(owner, number, key).ttl(0).now(), token, 0L));
+        new AdoptedLease(Ask.of(owner, number, key).ttl(0).now(), token, 0L, List.of()));
   }
 }

@@ -4,11 +4,13 @@ import dev.lockstep.schema.EffectPosition;
 import dev.lockstep.schema.KernelSchemas;
 import dev.lockstep.schema.LockSchemas;
 import dev.lockstep.schema.MalformedRecordException;
+import dev.lockstep.schema.PositionMark;
 import dev.lockstep.schema.SingleObjectCodec;
 import dev.lockstep.schema.UnknownSchemaException;
 import dev.lockstep.schema.kernel.Rejected;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -43,18 +45,41 @@ public final class LockChecker {
   private final SingleObjectCodec codec =
       new SingleObjectCodec(LockSchemas.CATALOG.and(KernelSchemas.CATALOG));
   private final Map<Integer, TreeMap<Long, Step>> partitions = new TreeMap<>();
+  private final Map<String, PositionMark> marks = new HashMap<>();
   private final List<String> violations = new ArrayList<>();
   private int repeats;
 
   /**
-   * Notes a record of the lock log.
+   * Notes a record of the lock log, those of a partition in their order.
    *
    * @param record any record; what does not decode is taken for what the service must reject
    */
   public void command(ConsumerRecord<byte[], byte[]> record) {
     Step step = step(record.partition(), record.offset());
-    step.command = decode(record.value());
+    step.command = isRepeat(record) ? null : decode(record.value());
     step.time = record.timestamp();
+  }
+
+  /** A command that travels may come again behind a fail-over; the service passes it then. */
+  private boolean isRepeat(ConsumerRecord<byte[], byte[]> record) {
+    EffectPosition position = position(record);
+    if (position == null) {
+      return false;
+    }
+    String source = record.partition() + " " + position.topic() + "/" + position.partition();
+    if (PositionMark.judge(marks.get(source), position) == PositionMark.Verdict.REPEAT) {
+      return true;
+    }
+    marks.put(source, PositionMark.at(position));
+    return false;
+  }
+
+  private static @Nullable EffectPosition position(ConsumerRecord<byte[], byte[]> record) {
+    try {
+      return EffectPosition.of(record.headers());
+    } catch (MalformedRecordException e) {
+      return null;
+    }
   }
 
   /**
@@ -63,12 +88,7 @@ public final class LockChecker {
    * @param record any record
    */
   public void effect(ConsumerRecord<byte[], byte[]> record) {
-    EffectPosition position;
-    try {
-      position = EffectPosition.of(record.headers());
-    } catch (MalformedRecordException e) {
-      position = null;
-    }
+    EffectPosition position = position(record);
     if (position == null || !position.topic().endsWith(LockSchemas.COMMANDS)) {
       return;
     }

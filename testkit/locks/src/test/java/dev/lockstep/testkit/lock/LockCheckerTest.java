@@ -2,7 +2,9 @@ package dev.lockstep.testkit.lock;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.lockstep.schema.EffectPosition;
 import dev.lockstep.schema.LockSchemas;
+import dev.lockstep.schema.LockstepHeaders;
 import dev.lockstep.schema.SingleObjectCodec;
 import dev.lockstep.schema.lock.Acquire;
 import dev.lockstep.schema.lock.AcquireOutcome;
@@ -16,6 +18,7 @@ import dev.lockstep.schema.lock.ReleaseCause;
 import dev.lockstep.schema.lock.Released;
 import dev.lockstep.schema.lock.ReplyTo;
 import dev.lockstep.schema.lock.SetLatch;
+import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Optional;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -36,6 +39,10 @@ class LockCheckerTest {
   private int index;
 
   private long append(Object command) {
+    return append(command, new RecordHeaders());
+  }
+
+  private long append(Object command, RecordHeaders headers) {
     byte[] value = codec.encode(command);
     checker.command(
         new ConsumerRecord<>(
@@ -48,7 +55,7 @@ class LockCheckerTest {
             value.length,
             new byte[0],
             value,
-            new RecordHeaders(),
+            headers,
             Optional.empty()));
     index = 0;
     return EPOCH | offset;
@@ -154,6 +161,44 @@ class LockCheckerTest {
     granted("a", a, "k");
 
     assertThat(checker.check()).isEqualTo(new LockChecker.Result(List.of(), List.of(), 1, 1, 2));
+  }
+
+  /** Found by ten minutes of nemesis: it counted as a beat, which the service never saw. */
+  @Test
+  void aTravellingRequestThatComesAgainIsNoBeat() {
+    RecordHeaders position = new RecordHeaders();
+    position.add(
+        LockstepHeaders.POSITION,
+        new EffectPosition(LockSchemas.COMMANDS, 3, 1, 77, 0, null, time, 0)
+            .format()
+            .getBytes(StandardCharsets.UTF_8));
+    Acquire travelling =
+        new Acquire(
+            "a",
+            1L,
+            1L,
+            5_000L,
+            List.of("k"),
+            LockMode.EXCLUSIVE,
+            0,
+            0,
+            0,
+            -1L,
+            0L,
+            "",
+            "",
+            List.of(),
+            List.of(),
+            REPLY);
+    long a = append(travelling, position);
+    granted("a", a, "k");
+    time += 3_000;
+    append(travelling, position);
+    time += 2_000;
+    append(new KeepAlive("b", 1L, 5_000L, REPLY));
+    released("a", a, "k", ReleaseCause.EXPIRED);
+
+    assertThat(violations()).isEmpty();
   }
 
   @Test

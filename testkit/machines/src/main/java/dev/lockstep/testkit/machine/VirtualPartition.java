@@ -220,6 +220,15 @@ public final class VirtualPartition {
     return replay.read(reader);
   }
 
+  /**
+   * Returns elapsed time at the last record.
+   *
+   * @return ms since the first record
+   */
+  public long elapsed() {
+    return replay.now().elapsed();
+  }
+
   private ConsumerRecord<byte[], byte[]> record(byte[] value) {
     return new ConsumerRecord<>(
         machine.inputTopic(),
