@@ -56,8 +56,10 @@ class LockEpochIT {
   }
 
   @AfterEach
-  void stop() {
-    world.close();
+  void checkAndStop() {
+    try (LockWorld ends = world) {
+      assertThat(ends.check().violations()).isEmpty();
+    }
   }
 
   private LockService service() {

@@ -3,6 +3,7 @@ package dev.lockstep.lock;
 import dev.lockstep.kernel.HostOptions;
 import dev.lockstep.kernel.TopicAdmin;
 import dev.lockstep.kernel.TopicPlan;
+import dev.lockstep.lock.internal.client.LockLayout;
 import dev.lockstep.schema.KernelSchemas;
 import dev.lockstep.schema.LockSchemas;
 import dev.lockstep.schema.LockstepConfig;
@@ -88,7 +89,7 @@ final class LockWorld implements AutoCloseable {
 
   /** Goes through everything that stands in the topics of the lock service. */
   LockChecker.Result check() {
-    LockChecker checker = new LockChecker();
+    LockChecker checker = new LockChecker(LockLayout.read(config).getTopicEpoch());
     String commands = config.named(LockSchemas.COMMANDS);
     read(
         commands,

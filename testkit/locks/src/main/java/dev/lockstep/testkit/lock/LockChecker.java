@@ -47,7 +47,22 @@ public final class LockChecker {
   private final Map<Integer, TreeMap<Long, Step>> partitions = new TreeMap<>();
   private final Map<String, PositionMark> marks = new HashMap<>();
   private final List<String> violations = new ArrayList<>();
+  private final int topicEpoch;
   private int repeats;
+
+  /** Checks the log of the first topic epoch. */
+  public LockChecker() {
+    this(1);
+  }
+
+  /**
+   * Checks the log of a topic epoch; effects of others are passed.
+   *
+   * @param topicEpoch as the Layout says
+   */
+  public LockChecker(int topicEpoch) {
+    this.topicEpoch = topicEpoch;
+  }
 
   /**
    * Notes a record of the lock log, those of a partition in their order.
@@ -89,7 +104,9 @@ public final class LockChecker {
    */
   public void effect(ConsumerRecord<byte[], byte[]> record) {
     EffectPosition position = position(record);
-    if (position == null || !position.topic().endsWith(LockSchemas.COMMANDS)) {
+    if (position == null
+        || position.epoch() != topicEpoch
+        || !position.topic().endsWith(LockSchemas.COMMANDS)) {
       return;
     }
     Object value = decode(record.value());

@@ -3,6 +3,8 @@ package dev.lockstep.testkit.lock;
 import dev.lockstep.schema.lock.Acquire;
 import dev.lockstep.schema.lock.AcquireOutcome;
 import dev.lockstep.schema.lock.AcquireReply;
+import dev.lockstep.schema.lock.Adopt;
+import dev.lockstep.schema.lock.AdoptedLease;
 import dev.lockstep.schema.lock.ChangeMode;
 import dev.lockstep.schema.lock.CloseSession;
 import dev.lockstep.schema.lock.CountDown;
@@ -15,6 +17,7 @@ import dev.lockstep.schema.lock.ReleaseCause;
 import dev.lockstep.schema.lock.Released;
 import dev.lockstep.schema.lock.SetLatch;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -31,6 +34,9 @@ final class PartitionCheck {
 
   /** More than this may be left to the next record. */
   private static final int GRANTS_PER_RECORD = 1_000;
+
+  /** Longest time for which a key is kept free, if the Layout says nothing. */
+  private static final long KEPT_MOST = 60_000;
 
   /** One Acquire by its identity. */
   private record Id(String owner, long number) {}
@@ -80,6 +86,7 @@ final class PartitionCheck {
     private final TreeMap<Place, Id> queue = new TreeMap<>();
     private long highestToken;
     private boolean mayBeClosed;
+    private long keptUntil;
 
     long taken() {
       return holders.values().stream().mapToLong(Hold::permits).sum();
@@ -89,10 +96,13 @@ final class PartitionCheck {
   /** A closed latch. */
   private static final class Latch {
     private final long count;
+    private final Set<String> before;
     private final Set<String> counted = new HashSet<>();
 
-    Latch(long count) {
+    /** One that passes repeats of commands that were heard before it was closed. */
+    Latch(long count, Collection<String> before) {
       this.count = count;
+      this.before = Set.copyOf(before);
     }
   }
 
@@ -100,6 +110,7 @@ final class PartitionCheck {
   private final List<String> violations;
   private final Map<String, Key> keys = new HashMap<>();
   private final Map<String, Latch> latches = new HashMap<>();
+  private final Map<String, Set<String>> counted = new HashMap<>();
   private final Map<Id, Asked> asked = new HashMap<>();
   private final Map<String, Long> heardAt = new HashMap<>();
   private final Map<String, Long> ttl = new HashMap<>();
@@ -131,6 +142,8 @@ final class PartitionCheck {
     upgrading.clear();
     if (input instanceof Acquire acquire) {
       acquire(acquire);
+    } else if (input instanceof Adopt adopt) {
+      adopt(adopt);
     } else if (input instanceof Release release) {
       lowest.merge(release.getOwner(), release.getLowestUnanswered(), Math::max);
     } else if (input instanceof CountDown down) {
@@ -153,9 +166,37 @@ final class PartitionCheck {
     }
   }
 
+  /** A lease of an earlier topic epoch, granted under the token that it had there. */
+  private void adopt(Adopt adopt) {
+    AdoptedLease lease = adopt.getLease();
+    if (lease == null) {
+      ttl.putIfAbsent(adopt.getOwner(), adopt.getTtlMillis());
+      heardAt.put(adopt.getOwner(), time);
+      return;
+    }
+    Acquire acquire = lease.getAcquire();
+    Id id = new Id(acquire.getOwner(), acquire.getNumber());
+    Asked request = new Asked(acquire, new Place(0, offset));
+    request.outcome = AcquireOutcome.GRANTED;
+    request.token = lease.getToken();
+    asked.put(id, request);
+    for (String name : acquire.getKeys()) {
+      request.granted.add(name);
+      Key key = key(name);
+      if (key.taken() + request.permits() > request.capacity()) {
+        fail("I1: '%s' goes on for %s while %s hold it", name, id, key.holders.keySet());
+      }
+      key.holders.put(id, new Hold(request.permits(), request.capacity(), lease.getToken()));
+      key.highestToken = Math.max(key.highestToken, lease.getToken());
+      if (lease.getLatchCount() > 0) {
+        latches.put(name, new Latch(lease.getLatchCount(), lease.getLatchIds()));
+      }
+    }
+  }
+
   private void countDown(CountDown down) {
     Latch latch = latches.get(down.getKey());
-    if (latch != null && !down.getAsk()) {
+    if (latch != null && !down.getAsk() && !latch.before.contains(down.getId())) {
       latch.counted.add(down.getId());
     }
   }
@@ -165,7 +206,7 @@ final class PartitionCheck {
     if (!(command instanceof SetLatch set) || !set.getKey().equals(name)) {
       return null;
     }
-    latches.put(name, new Latch(set.getCount()));
+    latches.put(name, new Latch(set.getCount(), counted.getOrDefault(name, Set.of())));
     Acquire acquire =
         new Acquire(
             id.owner(),
@@ -214,6 +255,10 @@ final class PartitionCheck {
           "I5: '%s' was granted to %s, which %s",
           name, id, request == null ? "never asked" : "had ended");
       return;
+    }
+    if (time < key.keptUntil) {
+      // elapsed time never runs ahead of the log's
+      fail("I9: '%s' was granted %d ms before it may be", name, key.keptUntil - time);
     }
     boolean upgrade = upgrading.contains(id);
     if (!upgrade && !request.granted.add(name)) {
@@ -266,8 +311,16 @@ final class PartitionCheck {
     }
     key.holders.remove(id);
     Latch latch = latches.remove(name);
+    if (latch != null) {
+      counted.computeIfAbsent(name, n -> new HashSet<>()).addAll(latch.counted);
+    }
     if (event.getCause() == ReleaseCause.UPGRADED) {
       upgrading.add(id);
+    }
+    if (latch != null
+        && event.getCause() != ReleaseCause.RELEASED
+        && event.getCause() != ReleaseCause.FORCED) {
+      fail("I15: latch '%s' opened by %s", name, event.getCause());
     }
     switch (event.getCause()) {
       case RELEASED -> {
@@ -311,6 +364,7 @@ final class PartitionCheck {
     }
     if (command instanceof Release release && release.getKeepFreeMillis() > 0) {
       key(name).mayBeClosed = true;
+      key(name).keptUntil = time + Math.min(KEPT_MOST, release.getKeepFreeMillis());
     } else {
       releasedNow.add(name);
     }
