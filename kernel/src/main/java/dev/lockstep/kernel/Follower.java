@@ -3,7 +3,9 @@ package dev.lockstep.kernel;
 import dev.lockstep.kernel.internal.follow.Followers;
 import dev.lockstep.kernel.internal.follow.LogFollower;
 import dev.lockstep.schema.LockstepConfig;
+import dev.lockstep.schema.kernel.CarriedMark;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 
@@ -134,6 +136,17 @@ public final class Follower implements AutoCloseable {
    */
   public LogTime now(int partition) {
     return follower.now(partition);
+  }
+
+  /**
+   * Returns what a partition has taken from each machine that announces to it.
+   *
+   * @param partition a followed partition
+   * @return one mark per source partition
+   * @throws KernelException when the partition is not followed, is being seeded or has stopped
+   */
+  public List<CarriedMark> marks(int partition) {
+    return follower.marks(partition);
   }
 
   /** Ends it. */

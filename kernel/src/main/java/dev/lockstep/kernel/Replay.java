@@ -5,6 +5,7 @@ import dev.lockstep.kernel.internal.engine.FoldSpec;
 import dev.lockstep.kernel.internal.engine.LogRecord;
 import dev.lockstep.kernel.internal.engine.MapRows;
 import dev.lockstep.schema.LockstepHeaders;
+import dev.lockstep.schema.kernel.CarriedMark;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -82,6 +83,15 @@ public final class Replay {
    */
   public long nextOffset() {
     return fold.nextOffset();
+  }
+
+  /**
+   * Returns what was taken from each machine that announces to the partition.
+   *
+   * @return one mark per source partition
+   */
+  public List<CarriedMark> marks() {
+    return fold.marks();
   }
 
   /**

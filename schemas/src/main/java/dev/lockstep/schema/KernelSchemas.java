@@ -1,5 +1,6 @@
 package dev.lockstep.schema;
 
+import dev.lockstep.schema.kernel.CarriedMark;
 import dev.lockstep.schema.kernel.CarriedRecord;
 import dev.lockstep.schema.kernel.Layout;
 import dev.lockstep.schema.kernel.NextEpoch;
@@ -16,6 +17,7 @@ public final class KernelSchemas {
           Layout.class,
           NextEpoch.class,
           CarriedRecord.class,
+          CarriedMark.class,
           Tick.class,
           Rejected.class,
           FoldState.class);

@@ -11,6 +11,7 @@ import dev.lockstep.kernel.Machine;
 import dev.lockstep.kernel.PartitionStoppedException;
 import dev.lockstep.kernel.RejectedInputException;
 import dev.lockstep.kernel.Store;
+import dev.lockstep.schema.kernel.CarriedMark;
 import dev.lockstep.schema.kernel.Layout;
 import dev.lockstep.schema.kernel.Rejected;
 import dev.lockstep.schema.kernel.Tick;
@@ -131,6 +132,11 @@ public final class Fold {
                 digest.xorLow())));
   }
 
+  /** Returns what was taken from each source. */
+  public List<CarriedMark> marks() {
+    return inbound.marks();
+  }
+
   /** Returns the time of the last record. */
   public LogTime now() {
     return clock == null ? new LogTime(0, 0) : clock.now();
@@ -195,6 +201,15 @@ public final class Fold {
       content = new Inbound.Content.Rejected(fault);
     }
     Layout current = requireNonNull(before);
+    if (value instanceof CarriedMark mark) {
+      if (current.getTopicEpoch() > 1) {
+        inbound.carry(mark);
+        tick(record, current, false);
+        nextOffset = record.offset() + 1;
+        return List.of();
+      }
+      content = new Inbound.Content.Rejected("Nothing was carried over into the first topic epoch");
+    }
     tickedBy = value instanceof Tick tick ? tick.getSender() : null;
     LogTime now = tick(record, current, tickedBy != null);
     List<Announcement> announced = decide(record, content, current, now);

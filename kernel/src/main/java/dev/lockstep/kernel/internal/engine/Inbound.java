@@ -9,10 +9,13 @@ import dev.lockstep.schema.PositionMark;
 import dev.lockstep.schema.RecordType;
 import dev.lockstep.schema.SingleObjectCodec;
 import dev.lockstep.schema.UnknownSchemaException;
+import dev.lockstep.schema.kernel.CarriedMark;
 import dev.lockstep.schema.kernel.Layout;
 import dev.lockstep.schema.spi.RecordCodec;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.Collections;
+import java.util.List;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
@@ -93,6 +96,32 @@ final class Inbound {
     rows.put(
         Keys.mark(position.topic(), position.partition()),
         PositionMark.at(position).format().getBytes(StandardCharsets.UTF_8));
+  }
+
+  /** Takes up what was taken under an earlier topic epoch. */
+  void carry(CarriedMark mark) {
+    rows.put(
+        Keys.mark(mark.getTopic(), mark.getPartition()),
+        mark.getMark().getBytes(StandardCharsets.UTF_8));
+  }
+
+  /** Returns what was taken from each source. */
+  List<CarriedMark> marks() {
+    List<CarriedMark> marks = new ArrayList<>();
+    byte[] all = Keys.marks();
+    rows.visit(
+        all,
+        Keys.after(all),
+        row -> {
+          String source = Keys.name(row.key());
+          int slash = source.lastIndexOf('/');
+          return marks.add(
+              new CarriedMark(
+                  source.substring(0, slash),
+                  Integer.parseInt(source.substring(slash + 1)),
+                  new String(row.value(), StandardCharsets.UTF_8)));
+        });
+    return marks;
   }
 
   private @Nullable Content judge(EffectPosition position) {

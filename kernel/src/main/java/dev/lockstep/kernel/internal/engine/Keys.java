@@ -22,6 +22,16 @@ final class Keys {
     return host('m', topic + "/" + partition);
   }
 
+  /** Begin of the keys of all marks. */
+  static byte[] marks() {
+    return host('m', "");
+  }
+
+  /** Returns what follows the kind in the key of a row of the host. */
+  static String name(byte[] key) {
+    return new String(key, 2, key.length - 2, StandardCharsets.UTF_8);
+  }
+
   /** Last position sent to a destination partition. */
   static byte[] previous(String topic, int partition) {
     return host('p', topic + "/" + partition);

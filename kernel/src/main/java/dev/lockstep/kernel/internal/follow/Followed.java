@@ -11,6 +11,7 @@ import dev.lockstep.kernel.Store;
 import dev.lockstep.kernel.internal.engine.Fold;
 import dev.lockstep.kernel.internal.engine.LogRecord;
 import dev.lockstep.schema.LockstepHeaders;
+import dev.lockstep.schema.kernel.CarriedMark;
 import java.util.List;
 import java.util.function.Function;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -116,6 +117,14 @@ final class Followed {
       throw new KernelException("%s cannot be read here: %s".formatted(partition, state));
     }
     return fold.now();
+  }
+
+  /** Returns what was taken from each source. */
+  synchronized List<CarriedMark> marks() {
+    if (fold == null) {
+      throw new KernelException("%s cannot be read here: %s".formatted(partition, state));
+    }
+    return fold.marks();
   }
 
   /** Shows the state between two records. */

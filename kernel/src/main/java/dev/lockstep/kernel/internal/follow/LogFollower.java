@@ -15,6 +15,7 @@ import dev.lockstep.kernel.internal.engine.FoldSpec;
 import dev.lockstep.kernel.internal.streams.LogReader;
 import dev.lockstep.kernel.internal.streams.StreamsSettings;
 import dev.lockstep.schema.LockstepConfig;
+import dev.lockstep.schema.kernel.CarriedMark;
 import dev.lockstep.schema.kernel.Layout;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -144,22 +145,26 @@ public final class LogFollower implements AutoCloseable {
 
   /** Shows the state of a partition between two records. */
   public <T> T read(int partition, Function<Store, T> reader) {
-    Followed followed = partitions.get(partition);
-    if (followed == null) {
-      throw new KernelException(
-          "%s-%d is not followed here".formatted(machine.inputTopic(), partition));
-    }
-    return followed.read(reader);
+    return followed(partition).read(reader);
   }
 
   /** Returns log time at the last record that was folded. */
   public LogTime now(int partition) {
+    return followed(partition).now();
+  }
+
+  /** Returns what was taken from each source. */
+  public List<CarriedMark> marks(int partition) {
+    return followed(partition).marks();
+  }
+
+  private Followed followed(int partition) {
     Followed followed = partitions.get(partition);
     if (followed == null) {
       throw new KernelException(
           "%s-%d is not followed here".formatted(machine.inputTopic(), partition));
     }
-    return followed.now();
+    return followed;
   }
 
   /** Waits until everything is folded that stands in the log now. */

@@ -8,14 +8,19 @@ import dev.lockstep.kernel.Follower;
 import dev.lockstep.kernel.InputPlan;
 import dev.lockstep.kernel.KernelException;
 import dev.lockstep.kernel.MachineSpec;
+import dev.lockstep.schema.KernelSchemas;
 import dev.lockstep.schema.LockstepConfig;
+import dev.lockstep.schema.SingleObjectCodec;
 import dev.lockstep.schema.TopicSpec;
+import dev.lockstep.schema.kernel.CarriedMark;
 import dev.lockstep.schema.kernel.CarriedRecord;
 import dev.lockstep.schema.kernel.Destination;
 import dev.lockstep.schema.kernel.Layout;
 import dev.lockstep.schema.kernel.NextEpoch;
 import dev.lockstep.schema.kernel.OperatorOrder;
+import java.nio.ByteBuffer;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -221,10 +226,24 @@ public final class EpochStart {
             "No new epoch of '%s': %d effects may not have been announced, such as one %s; stop its clients, run a host until it has caught up, and stop it in order"
                 .formatted(topic, unannounced.size(), unannounced.peek()));
       }
-      return carried;
+      List<CarriedRecord> records = marks(state, Math.min(partitions, current.getPartitions()));
+      records.addAll(carried.records());
+      return new Carried(records, carried.limits());
     } catch (InterruptedException e) {
       throw failed("its log could not be folded", e);
     }
+  }
+
+  /** A machine that announces once more, behind a crash, must not be believed once more. */
+  private static List<CarriedRecord> marks(Follower state, int partitions) {
+    SingleObjectCodec codec = new SingleObjectCodec(KernelSchemas.CATALOG);
+    List<CarriedRecord> records = new ArrayList<>();
+    for (int i = 0; i < partitions; i++) {
+      for (CarriedMark mark : state.marks(i)) {
+        records.add(new CarriedRecord(i, mark.getTopic(), ByteBuffer.wrap(codec.encode(mark))));
+      }
+    }
+    return records;
   }
 
   private void awaitCurrent(Follower state) throws InterruptedException {

@@ -5,7 +5,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.lockstep.kernel.InputPlan;
 import dev.lockstep.lock.LockStatus;
 import dev.lockstep.lock.LockTopics;
+import dev.lockstep.schema.EffectPosition;
 import dev.lockstep.schema.LockstepConfig;
+import dev.lockstep.schema.kernel.CarriedMark;
 import dev.lockstep.schema.kernel.Rejected;
 import dev.lockstep.schema.lock.Acquire;
 import dev.lockstep.schema.lock.AcquireOutcome;
@@ -76,6 +78,23 @@ class NextEpochsTest {
     assertThat(locks(log)).isEqualTo(locks(old)).hasSize(4);
     assertThat(log.<List<String>>read(store -> new LockReport(store).sessions("", 9)))
         .isEqualTo(old.<List<String>>read(store -> new LockReport(store).sessions("", 9)));
+  }
+
+  /** A saga's machine that died announces once more; its saga has long ended. */
+  @Test
+  void whatWasTakenFromOtherMachinesIsNotTakenAgain() {
+    EffectPosition first = new EffectPosition("sagas", 3, 1, 70, 0, null, old.time(), 0);
+    EffectPosition second = new EffectPosition("sagas", 3, 1, 80, 0, null, old.time(), 0);
+    Acquire acquire = Ask.of("saga", 1, "k").ttl(0).waiting(-1).now();
+    long token = answer(old.send(acquire, first)).getToken();
+    old.send(new Release("saga", 2L, 1L, 1L, token, 0L, true, Ask.REPLY), second);
+
+    VirtualPartition log = next(0);
+    old.marks().forEach(log::send);
+
+    assertThat(log.send(acquire, first)).isEmpty();
+    assertThat(locks(log)).isEmpty();
+    assertThat(of(old.send(new CarriedMark("sagas", 3, "1.0.0.0")), Rejected.class)).hasSize(1);
   }
 
   @Test

@@ -7,6 +7,7 @@ import dev.lockstep.schema.MalformedRecordException;
 import dev.lockstep.schema.PositionMark;
 import dev.lockstep.schema.SingleObjectCodec;
 import dev.lockstep.schema.UnknownSchemaException;
+import dev.lockstep.schema.kernel.CarriedMark;
 import dev.lockstep.schema.kernel.Rejected;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -72,6 +73,11 @@ public final class LockChecker {
   public void command(ConsumerRecord<byte[], byte[]> record) {
     Step step = step(record.partition(), record.offset());
     step.command = isRepeat(record) ? null : decode(record.value());
+    if (step.command instanceof CarriedMark mark) {
+      marks.put(
+          source(record.partition(), mark.getTopic(), mark.getPartition()),
+          PositionMark.parse(mark.getMark()));
+    }
     step.time = record.timestamp();
   }
 
@@ -81,12 +87,16 @@ public final class LockChecker {
     if (position == null) {
       return false;
     }
-    String source = record.partition() + " " + position.topic() + "/" + position.partition();
+    String source = source(record.partition(), position.topic(), position.partition());
     if (PositionMark.judge(marks.get(source), position) == PositionMark.Verdict.REPEAT) {
       return true;
     }
     marks.put(source, PositionMark.at(position));
     return false;
+  }
+
+  private static String source(int partition, String topic, int source) {
+    return partition + " " + topic + "/" + source;
   }
 
   private static @Nullable EffectPosition position(ConsumerRecord<byte[], byte[]> record) {

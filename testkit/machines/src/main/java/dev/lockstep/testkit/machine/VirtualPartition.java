@@ -6,9 +6,12 @@ import dev.lockstep.kernel.InputPlan;
 import dev.lockstep.kernel.MachineSpec;
 import dev.lockstep.kernel.Replay;
 import dev.lockstep.kernel.Store;
+import dev.lockstep.schema.EffectPosition;
 import dev.lockstep.schema.KernelSchemas;
+import dev.lockstep.schema.LockstepHeaders;
 import dev.lockstep.schema.SingleObjectCodec;
 import dev.lockstep.schema.TopicSpec;
+import dev.lockstep.schema.kernel.CarriedMark;
 import dev.lockstep.schema.kernel.Destination;
 import dev.lockstep.schema.kernel.Layout;
 import dev.lockstep.schema.kernel.Tick;
@@ -121,8 +124,34 @@ public final class VirtualPartition {
    * @throws ImpureMachineException when the two runs differ
    */
   public List<Effect> sendBytes(byte[] value) {
+    return append(value, new RecordHeaders());
+  }
+
+  /**
+   * Appends an effect of another machine 1 ms after the last record.
+   *
+   * @param value record of the machine's catalog
+   * @param position where it comes from
+   * @return its effects; none when it is a repeat
+   */
+  public List<Effect> send(Object value, EffectPosition position) {
+    RecordHeaders headers = new RecordHeaders();
+    headers.add(LockstepHeaders.POSITION, position.format().getBytes(StandardCharsets.UTF_8));
+    return append(codec.encode(value), headers);
+  }
+
+  /**
+   * Returns what was taken from each machine that announces to the partition.
+   *
+   * @return one mark per source partition
+   */
+  public List<CarriedMark> marks() {
+    return replay.marks();
+  }
+
+  private List<Effect> append(byte[] value, RecordHeaders headers) {
     time++;
-    ConsumerRecord<byte[], byte[]> record = record(value);
+    ConsumerRecord<byte[], byte[]> record = record(value, headers);
     log.add(record);
     List<Effect> caused = new ArrayList<>();
     for (Announcement effect : replay.apply(record)) {
@@ -229,7 +258,7 @@ public final class VirtualPartition {
     return replay.now().elapsed();
   }
 
-  private ConsumerRecord<byte[], byte[]> record(byte[] value) {
+  private ConsumerRecord<byte[], byte[]> record(byte[] value, RecordHeaders headers) {
     return new ConsumerRecord<>(
         machine.inputTopic(),
         partition,
@@ -240,7 +269,7 @@ public final class VirtualPartition {
         value.length,
         new byte[0],
         value,
-        new RecordHeaders(),
+        headers,
         Optional.of(0));
   }
 }
