@@ -6,6 +6,7 @@ import java.util.Random;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 
@@ -38,7 +39,49 @@ final class RandomLocking {
     }
   }
 
-  void act(LockClient client, String name, Random random) throws InterruptedException {
+  void act(LockClient client, String name, Random random) throws Exception {
+    try {
+      if (random.nextInt(10) == 0) {
+        count(client.latch("latch-" + random.nextInt(3)), name, random);
+      } else {
+        lock(client, name, random);
+      }
+    } catch (LockException e) {
+      failed(e);
+    } catch (ExecutionException e) {
+      if (!(e.getCause() instanceof LockException)) {
+        throw e;
+      }
+      failed(e.getCause());
+    }
+  }
+
+  private void failed(Throwable error) {
+    synchronized (failures) {
+      failures.merge(error.getClass().getSimpleName(), 1, Integer::sum);
+    }
+  }
+
+  /** Closes a latch, counts it down or waits for it; its answers come behind every fault. */
+  private static void count(DistributedLatch latch, String name, Random random) throws Exception {
+    switch (random.nextInt(5)) {
+      case 0 -> {
+        boolean closed = latch.close(1 + random.nextInt(3), name).get(90, TimeUnit.SECONDS);
+        if (closed && random.nextBoolean()) {
+          latch.await(Duration.ofSeconds(1));
+        }
+      }
+      case 1 -> latch.await(Duration.ofSeconds(1));
+      default -> {
+        long left = latch.countDown().get(90, TimeUnit.SECONDS);
+        if (left < 0) {
+          throw new IllegalStateException("Latch has " + left + " left");
+        }
+      }
+    }
+  }
+
+  private void lock(LockClient client, String name, Random random) throws Exception {
     boolean exclusive = random.nextInt(4) > 0;
     DistributedLock lock =
         switch (random.nextInt(10)) {
@@ -56,9 +99,8 @@ final class RandomLocking {
     Duration wait = random.nextInt(4) == 0 ? Duration.ZERO : Duration.ofSeconds(5);
     try (Lease lease = lock.onBehalfOf(name).acquire(wait)) {
       hold(lease, name, exclusive && !semaphore, random);
-    } catch (LockException e) {
-      synchronized (failures) {
-        failures.merge(e.getClass().getSimpleName(), 1, Integer::sum);
+      if (random.nextInt(10) == 0) {
+        var unused = lease.release(Duration.ofMillis(random.nextInt(300)));
       }
     }
   }

@@ -39,8 +39,9 @@ public final class RandomLockingMain {
                     while (System.nanoTime() < end) {
                       locking.act(client, name, random);
                     }
-                  } catch (InterruptedException e) {
-                    Thread.currentThread().interrupt();
+                  } catch (Exception e) {
+                    e.printStackTrace();
+                    System.exit(1);
                   }
                 }));
       }

@@ -104,8 +104,14 @@ public final class EpochStart {
                   next.getLayout().getTopicEpoch(), topic, next.getLayout().getPartitions()));
     }
     List<CarriedRecord> carried = control.carried(next);
-    extend(next.getLayout().getDestinations());
-    Layout begun = begin(next.getLayout(), carried);
+    Layout begun;
+    try {
+      extend(next.getLayout().getDestinations());
+      begun = begin(next.getLayout(), carried);
+    } catch (RuntimeException e) {
+      forgetIfNothingHappened(next, e);
+      throw e;
+    }
     control.putInForce(begun);
     LOG.info(
         "{}: epoch {} begins with {} partitions and {} carried records",
@@ -114,6 +120,17 @@ public final class EpochStart {
         begun.getPartitions(),
         carried.size());
     finish(next, begun);
+  }
+
+  /** Hosts do not start beside a note: where topics may not be deleted, it must not stay. */
+  private void forgetIfNothingHappened(NextEpoch noted, RuntimeException failure) {
+    try {
+      if (isThere(noted.getLayout().getTopicId())) {
+        control.forget(topic, noted.getRecords());
+      }
+    } catch (RuntimeException e) {
+      failure.addSuppressed(e);
+    }
   }
 
   /** What is left when the epoch is in force; the note goes last. */
