@@ -128,7 +128,8 @@ public interface Lease extends AutoCloseable {
   CompletableFuture<Boolean> release();
 
   /**
-   * Releases the locks, whose keys nobody is granted for a while.
+   * Releases the locks, whose keys are offered to nobody for a while. Whoever was offered a key
+   * beside a shared lease or permits before may still be granted it.
    *
    * @param keepFree for how long, elapsed log time from the release on; at most the Layout's {@code
    *     lock.delay.max.ms}, a minute if it says nothing

@@ -99,7 +99,7 @@ final class RandomLocking {
     Duration wait = random.nextInt(4) == 0 ? Duration.ZERO : Duration.ofSeconds(5);
     try (Lease lease = lock.onBehalfOf(name).acquire(wait)) {
       hold(lease, name, exclusive && !semaphore, random);
-      if (random.nextInt(10) == 0) {
+      if (exclusive && !semaphore && random.nextInt(10) == 0) {
         var unused = lease.release(Duration.ofMillis(random.nextInt(300)));
       }
     }

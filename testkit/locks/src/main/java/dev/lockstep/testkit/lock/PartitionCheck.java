@@ -86,6 +86,7 @@ final class PartitionCheck {
     private final TreeMap<Place, Id> queue = new TreeMap<>();
     private long highestToken;
     private boolean mayBeClosed;
+    private boolean closedBeside;
     private long keptUntil;
 
     long taken() {
@@ -327,7 +328,7 @@ final class PartitionCheck {
         if (latch != null) {
           opened(name, latch);
         } else {
-          releasedByItsHolder(id, name, event.getToken());
+          releasedByItsHolder(id, name, hold);
         }
       }
       case EXPIRED -> expired(id.owner(), name);
@@ -353,18 +354,24 @@ final class PartitionCheck {
     releasedNow.add(name);
   }
 
-  private void releasedByItsHolder(Id id, String name, long token) {
+  private void releasedByItsHolder(Id id, String name, Hold hold) {
     boolean ordered =
         command instanceof Release release
             && release.getOwner().equals(id.owner())
             && release.getAcquire() == id.number()
-            && release.getToken() == token;
+            && release.getToken() == hold.token();
     if (!ordered) {
-      fail("I8: '%s' was released for %s under %d by %s", name, id, token, command);
+      fail("I8: '%s' was released for %s under %d by %s", name, id, hold.token(), command);
     }
     if (command instanceof Release release && release.getKeepFreeMillis() > 0) {
-      key(name).mayBeClosed = true;
-      key(name).keptUntil = time + Math.min(KEPT_MOST, release.getKeepFreeMillis());
+      Key key = key(name);
+      key.mayBeClosed = true;
+      if (hold.permits() == hold.capacity()) {
+        key.keptUntil = time + Math.min(KEPT_MOST, release.getKeepFreeMillis());
+      } else {
+        // who was offered it beside this holder is granted it, and it stays closed for others
+        key.closedBeside = true;
+      }
     } else {
       releasedNow.add(name);
     }
@@ -436,7 +443,7 @@ final class PartitionCheck {
   /** A release hands over in the very record, unless the next one waits for other keys too. */
   private void handedOver(String name) {
     Key key = key(name);
-    if (key.queue.isEmpty() || key.mayBeClosed) {
+    if (key.queue.isEmpty() || key.mayBeClosed || key.closedBeside) {
       return;
     }
     Id first = key.queue.firstEntry().getValue();

@@ -154,6 +154,19 @@ class LockCheckerTest {
   }
 
   @Test
+  void findsAGrantWhileAKeyIsKeptFree() {
+    long a = acquire("a", "k");
+    granted("a", a, "k");
+    append(new Release("a", 9L, 1L, 1L, a, 3_000L, false, REPLY));
+    released("a", a, "k", ReleaseCause.RELEASED);
+    time += 2_000;
+    long b = acquire("b", "k");
+    granted("b", b, "k");
+
+    assertThat(violations()).singleElement().asString().contains("I9", "before it may be");
+  }
+
+  @Test
   void takesARepeatForWhatItIs() {
     long a = acquire("a", "k");
     granted("a", a, "k");
