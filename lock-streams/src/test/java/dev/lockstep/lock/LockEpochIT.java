@@ -97,6 +97,14 @@ class LockEpochIT {
             .hasMessageContaining("while its hosts run");
       }
 
+      lease("saga-8", "asked of nobody");
+      assertThatThrownBy(() -> startEpoch(LockWorld.PARTITIONS))
+          .isInstanceOf(KernelException.class)
+          .hasMessageContaining("may not have been announced");
+      try (LockService again = service()) {
+        awaitFolded();
+      }
+
       startEpoch(LockWorld.PARTITIONS);
 
       Layout layout = layout();

@@ -178,12 +178,19 @@ public final class ControlTopic implements AutoCloseable {
    * @throws KernelException when one is
    */
   public void requireNoneBegun(String topic) {
-    NextEpoch next = noted(topic);
-    if (next != null) {
-      throw new KernelException(
-          "Epoch %d of '%s' was begun and not completed: complete it by the command that began it"
-              .formatted(next.getLayout().getTopicEpoch(), topic));
+    String begun = begun(topic);
+    if (begun != null) {
+      throw new KernelException(begun);
     }
+  }
+
+  /** Tells that an epoch is being started, and what to do; null: none is. */
+  @Nullable String begun(String topic) {
+    NextEpoch next = noted(topic);
+    return next == null
+        ? null
+        : "epoch %d of '%s' was begun and not completed: complete it by the command that began it"
+            .formatted(next.getLayout().getTopicEpoch(), topic);
   }
 
   private Future<RecordMetadata> put(String key, byte @Nullable [] value) {

@@ -174,8 +174,11 @@ public final class StreamsHost implements AutoCloseable {
     List<String> faults = new ArrayList<>();
     Layout layout = null;
     try (ControlTopic control = new ControlTopic(options.config())) {
-      control.requireNoneBegun(machine.inputTopic());
       layout = control.read().get(machine.inputTopic());
+      String begun = control.begun(machine.inputTopic());
+      if (begun != null) {
+        faults.add(begun);
+      }
     } catch (RuntimeException e) {
       faults.add(
           "control topic '%s' could not be read (%s): create the topics first"
