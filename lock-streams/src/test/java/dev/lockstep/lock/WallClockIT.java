@@ -68,8 +68,9 @@ class WallClockIT {
       await()
           .atMost(SOON)
           .untilAsserted(() -> assertThat(holder.output()).content().contains("released true"));
-      // Kafka's producer counts by the wall clock: what was under way then is sent again
-      assertThat(holder.output()).content().doesNotContain("changed to");
+      // Kafka's producer counts by the wall clock: a beat that was under way is given up and sent
+      // again, and the lease may be in jeopardy for a moment
+      assertThat(holder.output()).content().doesNotContain("changed to LOST");
     }
   }
 
