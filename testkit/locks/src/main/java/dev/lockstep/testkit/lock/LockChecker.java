@@ -14,6 +14,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.SortedMap;
 import java.util.TreeMap;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.jspecify.annotations.Nullable;
@@ -38,6 +39,7 @@ public final class LockChecker {
   /** One record of the log and its effects by index. */
   private static final class Step {
     private @Nullable Object command;
+    private boolean noted;
     private long time;
     private final TreeMap<Integer, Object> effects = new TreeMap<>();
     private final TreeMap<Integer, byte[]> bytes = new TreeMap<>();
@@ -79,6 +81,7 @@ public final class LockChecker {
           PositionMark.parse(mark.getMark()));
     }
     step.time = record.timestamp();
+    step.noted = true;
   }
 
   /** A command that travels may come again behind a fail-over; the service passes it then. */
@@ -161,7 +164,7 @@ public final class LockChecker {
     long grants = 0;
     for (Map.Entry<Integer, TreeMap<Long, Step>> partition : partitions.entrySet()) {
       PartitionCheck check = new PartitionCheck(partition.getKey(), all);
-      for (Map.Entry<Long, Step> at : partition.getValue().entrySet()) {
+      for (Map.Entry<Long, Step> at : noted(partition.getValue()).entrySet()) {
         Step step = at.getValue();
         boolean rejected = step.effects.values().stream().anyMatch(Rejected.class::isInstance);
         check.begin(at.getKey(), step.time, rejected ? null : step.command);
@@ -173,6 +176,17 @@ public final class LockChecker {
       open.addAll(check.open());
     }
     return new Result(all, open, commands, grants, repeats);
+  }
+
+  /** Without effects of records that came when the log had been read already. */
+  private static SortedMap<Long, Step> noted(TreeMap<Long, Step> steps) {
+    long end =
+        steps.entrySet().stream()
+            .filter(step -> step.getValue().noted)
+            .mapToLong(step -> step.getKey() + 1)
+            .max()
+            .orElse(0);
+    return steps.headMap(end);
   }
 
   /**
