@@ -179,7 +179,7 @@ public final class LockChecker {
   }
 
   /** Without effects of records that came when the log had been read already. */
-  private static SortedMap<Long, Step> noted(TreeMap<Long, Step> steps) {
+  private static SortedMap<Long, Step> noted(SortedMap<Long, Step> steps) {
     long end =
         steps.entrySet().stream()
             .filter(step -> step.getValue().noted)
