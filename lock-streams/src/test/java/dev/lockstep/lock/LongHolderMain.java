@@ -2,6 +2,7 @@ package dev.lockstep.lock;
 
 import dev.lockstep.schema.LockstepConfig;
 import java.nio.file.Path;
+import java.time.Clock;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -13,11 +14,12 @@ public final class LongHolderMain {
   private LongHolderMain() {}
 
   public static void main(String[] args) throws Exception {
+    Clock wall = Clock.systemUTC();
     HolderProcess.run(
         LockstepConfig.of(args[0]),
         "long",
         Path.of(args[1]),
-        () -> System.out.println("clock " + System.currentTimeMillis()),
+        () -> System.out.println("clock " + wall.millis()),
         lease -> {
           lease.ensureValid();
           System.out.println("released " + lease.release().get(20, TimeUnit.SECONDS));

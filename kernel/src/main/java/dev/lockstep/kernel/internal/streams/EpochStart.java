@@ -38,7 +38,9 @@ import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.Uuid;
+import org.apache.kafka.common.errors.AuthorizationException;
 import org.apache.kafka.common.errors.GroupIdNotFoundException;
+import org.apache.kafka.common.errors.TopicDeletionDisabledException;
 import org.apache.kafka.common.errors.TopicExistsException;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.slf4j.Logger;
@@ -61,6 +63,9 @@ public final class EpochStart {
   private final ControlTopic control;
   private final MachineSpec machine;
   private final String topic;
+
+  /** From here on the note is all that is left of the old log, whatever brokers still show. */
+  private boolean deleting;
 
   public EpochStart(LockstepConfig config, Admin admin, ControlTopic control, MachineSpec machine) {
     this.config = config;
@@ -125,7 +130,7 @@ public final class EpochStart {
   /** Hosts do not start beside a note: where topics may not be deleted, it must not stay. */
   private void forgetIfNothingHappened(NextEpoch noted, RuntimeException failure) {
     try {
-      if (isThere(noted.getLayout().getTopicId())) {
+      if (!deleting && isThere(noted.getLayout().getTopicId())) {
         control.forget(topic, noted.getRecords());
       }
     } catch (RuntimeException e) {
@@ -310,7 +315,17 @@ public final class EpochStart {
   }
 
   private Uuid makeAgain(Layout layout) {
-    delete(topic);
+    deleting = true;
+    try {
+      delete(topic);
+    } catch (KernelException e) {
+      // refused, and not merely unanswered
+      Throwable cause = e.getCause() == null ? null : e.getCause().getCause();
+      deleting =
+          !(cause instanceof AuthorizationException
+              || cause instanceof TopicDeletionDisabledException);
+      throw e;
+    }
     TopicSpec spec = TopicSpec.input(topic, layout.getPartitions());
     NewTopic made =
         new NewTopic(topic, Optional.of(spec.partitions()), Optional.<Short>empty())

@@ -67,37 +67,37 @@ class NestingCheckTest {
 
     @Override
     public void onChange(Consumer<State> listener) {
-      throw new UnsupportedOperationException();
+      throw new AssertionError("The check only reads leases");
     }
 
     @Override
     public void onRevokeAsked(Consumer<Revocation> listener) {
-      throw new UnsupportedOperationException();
+      throw new AssertionError("The check only reads leases");
     }
 
     @Override
     public CompletableFuture<Void> downgrade() {
-      throw new UnsupportedOperationException();
+      throw new AssertionError("The check only reads leases");
     }
 
     @Override
     public CompletableFuture<Void> upgrade() {
-      throw new UnsupportedOperationException();
+      throw new AssertionError("The check only reads leases");
     }
 
     @Override
     public CompletableFuture<Boolean> release(Duration keepFree) {
-      throw new UnsupportedOperationException();
+      throw new AssertionError("The check only reads leases");
     }
 
     @Override
     public CompletableFuture<Boolean> release() {
-      throw new UnsupportedOperationException();
+      throw new AssertionError("The check only reads leases");
     }
 
     @Override
     public void close() {
-      throw new UnsupportedOperationException();
+      throw new AssertionError("The check only reads leases");
     }
   }
 }

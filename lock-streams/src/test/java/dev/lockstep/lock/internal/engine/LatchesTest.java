@@ -15,6 +15,7 @@ import dev.lockstep.testkit.machine.VirtualPartition;
 import dev.lockstep.testkit.machine.VirtualPartition.Effect;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 
 class LatchesTest {
@@ -127,7 +128,7 @@ class LatchesTest {
         new VirtualPartition(
             LockTopics.machine(CONFIG),
             0,
-            LockTopics.plan(CONFIG, 1, List.of()).withLimits(java.util.Map.of("lock.quiet.ms", 0L)),
+            LockTopics.plan(CONFIG, 1, List.of()).withLimits(Map.of("lock.quiet.ms", 0L)),
             2);
     log.read(store -> new NextEpochs(store).records(log.elapsed()))
         .forEach(record -> next.send(record.value()));

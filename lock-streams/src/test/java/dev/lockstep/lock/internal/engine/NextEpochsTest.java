@@ -14,6 +14,7 @@ import dev.lockstep.schema.lock.AcquireOutcome;
 import dev.lockstep.schema.lock.AcquireReply;
 import dev.lockstep.schema.lock.Adopt;
 import dev.lockstep.schema.lock.AdoptedLease;
+import dev.lockstep.schema.lock.ForceRelease;
 import dev.lockstep.schema.lock.Granted;
 import dev.lockstep.schema.lock.KeepAlive;
 import dev.lockstep.schema.lock.Release;
@@ -129,8 +130,7 @@ class NextEpochsTest {
   @Test
   void keysThatWereTakenSinceDoNotGoOver() {
     long token = answer(old.send(wait("a", 1, "k", "l"))).getToken();
-    old.send(
-        new dev.lockstep.schema.lock.ForceRelease("k", token, Ask.order("ops@example", "stuck")));
+    old.send(new ForceRelease("k", token, Ask.order("ops@example", "stuck")));
 
     assertThat(locks(carriedOver())).extracting(LockStatus::key).containsExactly("l");
   }
