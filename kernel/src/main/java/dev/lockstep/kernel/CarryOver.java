@@ -28,12 +28,12 @@ public interface CarryOver {
    *
    * @param current Layout of the old log
    * @param partitions of the new log
-   * @param state reads each partition of the old log
+   * @param state of each partition, at the end of the old log
    * @return what goes over
    * @throws KernelException when something must not get lost and cannot go over; nothing has been
    *     changed then
    */
-  Carried of(Layout current, int partitions, Follower state);
+  Carried of(Layout current, int partitions, PartitionStates state);
 
   /**
    * Tells whether nobody misses an effect that is never announced: one of records behind what the

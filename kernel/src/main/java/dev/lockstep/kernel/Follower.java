@@ -23,7 +23,7 @@ import java.util.function.Function;
  * <p>Threads: all methods by any thread. The listener is called by the folding thread and must not
  * block it.
  */
-public final class Follower implements AutoCloseable {
+public final class Follower implements PartitionStates, AutoCloseable {
 
   /** What a followed partition is doing. */
   public enum State {
@@ -114,15 +114,12 @@ public final class Follower implements AutoCloseable {
   }
 
   /**
-   * Reads the state of a partition between two records; folding waits meanwhile.
+   * {@inheritDoc} Folding waits meanwhile.
    *
-   * @param partition a followed partition
-   * @param reader given the machine's rows, read only; must not keep them
-   * @param <T> what it returns
-   * @return what the reader returned
    * @throws KernelException when the partition is not followed, is being seeded or has stopped; the
    *     message says why
    */
+  @Override
   public <T> T read(int partition, Function<Store, T> reader) {
     return follower.read(partition, reader);
   }
@@ -134,6 +131,7 @@ public final class Follower implements AutoCloseable {
    * @return elapsed and wall time
    * @throws KernelException when the partition is not followed, is being seeded or has stopped
    */
+  @Override
   public LogTime now(int partition) {
     return follower.now(partition);
   }

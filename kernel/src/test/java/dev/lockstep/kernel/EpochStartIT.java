@@ -126,7 +126,7 @@ class EpochStartIT {
   private static final class OneEach implements CarryOver {
 
     @Override
-    public Carried of(Layout current, int partitions, Follower state) {
+    public Carried of(Layout current, int partitions, PartitionStates state) {
       List<CarriedRecord> records = new ArrayList<>();
       for (int i = 0; i < partitions; i++) {
         byte[] value = Tally.CODEC.encode(new Tally.Add("carried", 7));

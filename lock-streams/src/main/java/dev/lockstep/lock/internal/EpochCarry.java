@@ -2,8 +2,8 @@ package dev.lockstep.lock.internal;
 
 import dev.lockstep.kernel.Announcement;
 import dev.lockstep.kernel.CarryOver;
-import dev.lockstep.kernel.Follower;
 import dev.lockstep.kernel.KernelException;
+import dev.lockstep.kernel.PartitionStates;
 import dev.lockstep.lock.internal.engine.LockMachine;
 import dev.lockstep.lock.internal.engine.NextEpochs;
 import dev.lockstep.schema.SingleObjectCodec;
@@ -30,7 +30,7 @@ public final class EpochCarry implements CarryOver {
   }
 
   @Override
-  public Carried of(Layout current, int partitions, Follower state) {
+  public Carried of(Layout current, int partitions, PartitionStates state) {
     boolean moves = current.getPartitions() != partitions;
     List<CarriedRecord> records = new ArrayList<>();
     TreeSet<String> endless = new TreeSet<>();
@@ -68,7 +68,7 @@ public final class EpochCarry implements CarryOver {
   }
 
   /** Holders of an epoch before this one may still have time. */
-  private static long quietLeft(Layout current, Follower state) {
+  private static long quietLeft(Layout current, PartitionStates state) {
     if (current.getTopicEpoch() == 1) {
       return 0;
     }

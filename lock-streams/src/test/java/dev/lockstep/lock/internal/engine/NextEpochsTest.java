@@ -175,6 +175,28 @@ class NextEpochsTest {
     assertThat(locks(log)).extracting(LockStatus::key).containsExactly("k", "l");
   }
 
+  /** What was asked for under wider bounds is held, and stays so. */
+  @Test
+  void leasesGoOverThatWouldNotBeGrantedUnderTodaysBounds() {
+    old.send(Ask.of("a", 1, "k", "l").now());
+    old.send(Ask.of("b", 1, "rw").permits(3, 7).now());
+    VirtualPartition log =
+        new VirtualPartition(
+            LockTopics.machine(CONFIG),
+            0,
+            PLAN.withLimits(
+                Map.of(
+                    "lock.quiet.ms", 0L, "lock.keys.per.request", 1L, "lock.ttl.max.ms", 2_000L)),
+            2);
+
+    old.read(store -> new NextEpochs(store).records(old.elapsed()))
+        .forEach(record -> assertThat(log.send(record.value())).isEmpty());
+
+    assertThat(locks(log)).isEqualTo(locks(old)).hasSize(3);
+    assertThat(answer(log.send(Ask.of("a", 2, "m", "n").now())).getOutcome())
+        .isEqualTo(AcquireOutcome.DENIED);
+  }
+
   private static Adopt adopt(String owner, long number, long token, String key) {
     return new Adopt(
         owner,
