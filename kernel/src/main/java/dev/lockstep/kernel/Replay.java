@@ -24,7 +24,6 @@ public final class Replay {
 
   private static final Logger LOG = LoggerFactory.getLogger(Replay.class);
 
-  private final MapRows rows = new MapRows();
   private final Fold fold;
   private final int partition;
   private final List<Announcement> effects = new ArrayList<>();
@@ -41,7 +40,7 @@ public final class Replay {
         Fold.over(
             new FoldSpec(
                 machine, partition, FoldSpec.UNWRITTEN_ROWS, true, alarm -> LOG.warn("{}", alarm)),
-            rows);
+            new MapRows());
   }
 
   /**
@@ -120,11 +119,8 @@ public final class Replay {
    * @return rows in order of their keys
    */
   public NavigableMap<byte[], byte[]> rows() {
-    fold.settle();
     TreeMap<byte[], byte[]> copy = new TreeMap<>(Arrays::compareUnsigned);
-    rows.visit(
-        new byte[0],
-        null,
+    fold.visit(
         row -> {
           copy.put(row.key(), row.value());
           return true;

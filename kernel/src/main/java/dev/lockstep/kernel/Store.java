@@ -1,5 +1,6 @@
 package dev.lockstep.kernel;
 
+import dev.lockstep.schema.spi.RecordCodec;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -48,6 +49,26 @@ public interface Store {
   void put(byte[] key, byte[] value);
 
   /**
+   * Reads a row as a value. It is decoded once, however often it is read until it is next written,
+   * so nobody may ever change it.
+   *
+   * @param key key
+   * @param codec how it was written
+   * @return its value, or null when there is no such row
+   */
+  @Nullable Object read(byte[] key, RecordCodec codec);
+
+  /**
+   * Writes a row as a value, which nobody may change from now on. It is encoded when its bytes are
+   * wanted, at the latest before the commit: a row that comes and goes in between never is.
+   *
+   * @param key key
+   * @param value value that fits the codec; one that does not fails the commit
+   * @param codec how to write it
+   */
+  void write(byte[] key, Object value, RecordCodec codec);
+
+  /**
    * Removes a row; nothing happens when there is none.
    *
    * @param key key
@@ -73,4 +94,14 @@ public interface Store {
    * @return rows in ascending order
    */
   List<Row> range(byte[] from, byte[] to, int limit);
+
+  /**
+   * Reads the first keys of a range, as {@link #range} does, without their values.
+   *
+   * @param from smallest key
+   * @param to first key behind the range; at or below {@code from} the range is empty
+   * @param limit most keys to return, at least 1
+   * @return keys in ascending order
+   */
+  List<byte[]> keys(byte[] from, byte[] to, int limit);
 }

@@ -5,7 +5,6 @@ import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -17,7 +16,7 @@ import org.jspecify.annotations.Nullable;
 public final class SchemaCatalog {
 
   private final Map<Class<?>, RecordType> byClass = new HashMap<>();
-  private final TreeMap<Long, RecordType> byFingerprint = new TreeMap<>();
+  private final Map<Long, RecordType> byFingerprint = new HashMap<>();
 
   private SchemaCatalog(Collection<RecordType> types) {
     for (RecordType type : types) {
@@ -61,7 +60,7 @@ public final class SchemaCatalog {
    * @return types in ascending order of their fingerprints
    */
   public List<RecordType> types() {
-    return List.copyOf(byFingerprint.values());
+    return fingerprints().stream().map(byFingerprint::get).toList();
   }
 
   /**
@@ -82,7 +81,7 @@ public final class SchemaCatalog {
    * @return fingerprints in ascending order
    */
   public List<Long> fingerprints() {
-    return List.copyOf(byFingerprint.keySet());
+    return byFingerprint.keySet().stream().sorted().toList();
   }
 
   @Nullable RecordType find(long fingerprint) {

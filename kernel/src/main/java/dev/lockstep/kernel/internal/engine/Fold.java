@@ -21,6 +21,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -60,6 +61,7 @@ public final class Fold {
   /**
    * Takes up a fold where its rows stand.
    *
+   * @param rows where it writes when it settles; {@link MapRows} are its own from now on
    * @throws TornStateException when the rows do not match their digest
    * @throws PartitionStoppedException when this program lacks the logic version of the Layout
    */
@@ -130,6 +132,12 @@ public final class Fold {
                 digest.rows(),
                 digest.xorHigh(),
                 digest.xorLow())));
+  }
+
+  /** Shows every row, settled; only until the next record. */
+  public void visit(Predicate<Store.Row> visitor) {
+    settle();
+    rows.visit(new byte[0], null, visitor);
   }
 
   /** Returns what was taken from each source. */

@@ -1,9 +1,14 @@
 package dev.lockstep.kernel.internal.engine;
 
+import static java.util.Objects.requireNonNull;
+
 import dev.lockstep.kernel.Store.Row;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
+import java.util.Map;
+import java.util.NavigableMap;
 import java.util.TreeMap;
+import java.util.function.BiPredicate;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
@@ -23,37 +28,39 @@ final class WorkingRows implements Rows {
   /** A row since it was settled last. */
   private static final class Change {
 
-    final byte @Nullable [] before;
-    byte @Nullable [] now;
+    final @Nullable Cell before;
+    @Nullable Cell now;
 
-    Change(byte @Nullable [] before) {
+    Change(@Nullable Cell before) {
       this.before = before;
     }
   }
 
   private final @Nullable Rows store;
-  private final MapRows memory;
+  private final TreeMap<byte[], Cell> memory = new TreeMap<>(Arrays::compareUnsigned);
   private final boolean[] kinds = new boolean[256];
   private final TreeMap<byte[], Change> changes = new TreeMap<>(Arrays::compareUnsigned);
   private Digest digest;
 
-  private WorkingRows(@Nullable Rows store, MapRows memory, Digest digest) {
+  private WorkingRows(@Nullable Rows store, Digest digest) {
     this.store = store;
-    this.memory = memory;
     this.digest = digest;
   }
 
   /**
    * Takes up settled rows.
    *
+   * @param rows where changes are written to; {@link MapRows} are taken over as a whole instead
    * @param kinds first characters of the machine's keys that are kept in memory, ASCII
    * @param digest of the rows
    */
   static WorkingRows over(Rows rows, String kinds, Digest digest) {
-    if (rows instanceof MapRows all) {
-      return new WorkingRows(null, all, digest);
+    if (rows instanceof MapRows) {
+      WorkingRows working = new WorkingRows(null, digest);
+      rows.visit(new byte[0], null, working::keep);
+      return working;
     }
-    WorkingRows working = new WorkingRows(rows, new MapRows(), digest);
+    WorkingRows working = new WorkingRows(rows, digest);
     rows.visit(new byte[] {0}, new byte[] {1}, working::keep);
     for (byte kind : kinds.getBytes(StandardCharsets.US_ASCII)) {
       working.kinds[kind] = true;
@@ -64,52 +71,81 @@ final class WorkingRows implements Rows {
   }
 
   private boolean keep(Row row) {
-    memory.put(row.key(), row.value());
+    memory.put(row.key(), Cell.of(row.value()));
     return true;
   }
 
   @Override
   public byte @Nullable [] get(byte[] key) {
-    if (store == null || isKept(key)) {
+    Cell cell = cell(key);
+    return cell == null ? null : cell.bytes();
+  }
+
+  /** Returns what a row holds; null: there is none. */
+  @Nullable Cell cell(byte[] key) {
+    if (isKept(key)) {
       return memory.get(key);
     }
     Change change = changes.get(key);
-    return change == null ? store.get(key) : change.now;
+    return change == null ? stored(key) : change.now;
+  }
+
+  private @Nullable Cell stored(byte[] key) {
+    byte[] value = requireNonNull(store).get(key);
+    return value == null ? null : Cell.of(value);
   }
 
   @Override
   public void put(byte[] key, byte[] value) {
-    change(key).now = value;
-    if (store == null || isKept(key)) {
-      memory.put(key, value);
-    }
+    put(key, Cell.of(value));
   }
 
   @Override
   public void delete(byte[] key) {
-    change(key).now = null;
-    if (store == null || isKept(key)) {
-      memory.delete(key);
-    }
+    put(key, (Cell) null);
   }
 
-  private Change change(byte[] key) {
-    Change known = changes.get(key);
-    if (known != null) {
-      return known;
+  /** Writes a row; null: it is deleted. */
+  void put(byte[] key, @Nullable Cell cell) {
+    Cell before;
+    if (isKept(key)) {
+      before = cell == null ? memory.remove(key) : memory.put(key, cell);
+      if (before == null && cell == null) {
+        return;
+      }
+    } else {
+      before = changes.containsKey(key) ? null : stored(key);
     }
-    Change change = new Change(get(key));
-    changes.put(key, change);
-    return change;
+    Change change = changes.get(key);
+    if (change == null) {
+      change = new Change(before);
+      changes.put(key, change);
+    }
+    change.now = cell;
+    if (cell == null && change.before == null) {
+      // it came and went
+      changes.remove(key);
+    }
   }
 
   @Override
   public void visit(byte[] from, byte @Nullable [] to, Predicate<Row> visitor) {
-    if (store == null || (to != null && isKept(from) && isWithin(from, to))) {
-      memory.visit(from, to, visitor);
-    } else {
+    visitCells(from, to, (key, cell) -> visitor.test(new Row(key, cell.bytes())));
+  }
+
+  /** As {@link #visit}, but nothing is encoded. */
+  void visitCells(byte[] from, byte @Nullable [] to, BiPredicate<byte[], Cell> visitor) {
+    if (store != null && (to == null || !isKept(from) || !isWithin(from, to))) {
       settle();
-      store.visit(from, to, visitor);
+      store.visit(from, to, row -> visitor.test(row.key(), Cell.of(row.value())));
+      return;
+    }
+    NavigableMap<byte[], Cell> part =
+        to == null ? memory.tailMap(from, true) : memory.subMap(from, true, to, false);
+    for (Map.Entry<byte[], Cell> entry : part.entrySet()) {
+      if (!visitor.test(entry.getKey(), entry.getValue())) {
+        return;
+      }
     }
   }
 
@@ -117,13 +153,18 @@ final class WorkingRows implements Rows {
   void settle() {
     changes.forEach(
         (key, change) -> {
-          if (!Arrays.equals(change.before, change.now)) {
-            digest = digest.replace(key, change.before, change.now);
-            if (store != null && change.now != null) {
-              store.put(key, change.now);
+          byte[] before = change.before == null ? null : change.before.bytes();
+          byte[] now = change.now == null ? null : change.now.bytes();
+          if (!Arrays.equals(before, now)) {
+            digest = digest.replace(key, before, now);
+            if (store != null && now != null) {
+              store.put(key, now);
             } else if (store != null) {
               store.delete(key);
             }
+          }
+          if (change.now != null) {
+            change.now.pack();
           }
         });
     changes.clear();
@@ -141,11 +182,15 @@ final class WorkingRows implements Rows {
 
   /** Writes the row that holds the digest, and is no part of it. */
   void putBeside(byte[] key, byte[] value) {
-    (store == null ? memory : store).put(key, value);
+    if (store == null) {
+      memory.put(key, Cell.of(value));
+    } else {
+      store.put(key, value);
+    }
   }
 
   private boolean isKept(byte[] key) {
-    return key.length > 1 && (key[0] == 0 || kinds[key[1] & 0xff]);
+    return store == null || (key.length > 1 && (key[0] == 0 || kinds[key[1] & 0xff]));
   }
 
   /** Tells whether all keys of a range are of the kind that its first one is of. */

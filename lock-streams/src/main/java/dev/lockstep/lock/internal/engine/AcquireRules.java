@@ -120,8 +120,10 @@ final class AcquireRules {
     if (keys.isEmpty() || keys.size() > most) {
       return "A request has 1 to %d keys, this one has %d".formatted(most, keys.size());
     }
-    if (!keys.equals(keys.stream().sorted().distinct().toList())) {
-      return "Keys must be sorted and each named once";
+    for (int i = 1; i < keys.size(); i++) {
+      if (keys.get(i - 1).compareTo(keys.get(i)) >= 0) {
+        return "Keys must be sorted and each named once";
+      }
     }
     for (String key : keys) {
       if (key.isEmpty() || key.length() > NAME_LIMIT || key.indexOf('\0') >= 0) {

@@ -50,6 +50,9 @@ final class HandOver {
 
   private void serveTouched() {
     Set<String> touched = requests.touched();
+    if (touched.isEmpty()) {
+      return;
+    }
     Deque<String> open = new ArrayDeque<>();
     while (true) {
       // a dead waiter that is found on the way may free other keys

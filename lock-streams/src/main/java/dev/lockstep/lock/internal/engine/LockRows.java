@@ -52,6 +52,8 @@ final class LockRows {
   static final String KINDS = "khqrsxdl";
 
   private static final RecordCodec CODEC = new SingleObjectCodec(CATALOG);
+  private static final byte[] DUE = {'d'};
+  private static final byte[] AFTER_DUE = {'d' + 1};
 
   /** One request in the queue of a key. */
   record Place(int rank, RequestId id) {}
@@ -152,9 +154,7 @@ final class LockRows {
   }
 
   void putHolder(String key, Holder holder) {
-    store.put(
-        holderKey(key, holder.id()),
-        CODEC.encode(new LockHolderState(holder.permits(), holder.token())));
+    write(holderKey(key, holder.id()), new LockHolderState(holder.permits(), holder.token()));
   }
 
   @Nullable Holder holder(String key, RequestId id) {
@@ -212,18 +212,18 @@ final class LockRows {
     requests.write();
     List<RequestId> found = new ArrayList<>();
     int number = separated('r', owner).length;
-    for (Store.Row row :
-        store.range(
+    for (byte[] key :
+        store.keys(
             requestKey(new RequestId(owner, Math.max(0, from))),
             requestKey(new RequestId(owner, to)),
             Integer.MAX_VALUE)) {
-      found.add(new RequestId(owner, ByteBuffer.wrap(row.key(), number, 8).getLong()));
+      found.add(new RequestId(owner, ByteBuffer.wrap(key, number, 8).getLong()));
     }
     return found;
   }
 
   void putRevocation(String key, LockRevocationState revocation) {
-    store.put(revocationKey(key, revocation.getToken()), CODEC.encode(revocation));
+    write(revocationKey(key, revocation.getToken()), revocation);
   }
 
   /** Returns what is to be taken of a key, and forgets it. */
@@ -235,7 +235,7 @@ final class LockRows {
   }
 
   void putLatch(String key, LockLatchState latch) {
-    store.put(separated('l', key), CODEC.encode(latch));
+    write(separated('l', key), latch);
   }
 
   @Nullable LockLatchState latch(String key) {
@@ -308,11 +308,11 @@ final class LockRows {
 
   /** Returns what comes due first, whenever that is. */
   @Nullable Due firstDue() {
-    List<Store.Row> first = store.scan(new byte[] {'d'}, 1);
+    List<byte[]> first = store.keys(DUE, AFTER_DUE, 1);
     if (first.isEmpty()) {
       return null;
     }
-    byte[] key = first.get(0).key();
+    byte[] key = first.get(0);
     ByteBuffer buffer = ByteBuffer.wrap(key);
     buffer.get();
     long at = buffer.getLong();
@@ -321,15 +321,14 @@ final class LockRows {
   }
 
   private @Nullable Object read(byte[] key) {
-    byte[] row = store.get(key);
-    return row == null ? null : CODEC.decode(row);
+    return store.read(key, CODEC);
   }
 
   private void write(byte[] key, @Nullable Object value) {
     if (value == null) {
       store.delete(key);
     } else {
-      store.put(key, CODEC.encode(value));
+      store.write(key, value, CODEC);
     }
   }
 
