@@ -11,12 +11,10 @@ import dev.lockstep.schema.kernel.Destination;
 import dev.lockstep.schema.kernel.Layout;
 import dev.lockstep.schema.spi.RecordCodec;
 import java.nio.charset.StandardCharsets;
-import java.time.Instant;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.jspecify.annotations.Nullable;
 
 /** The effects of one record, each checked against the Layout before it exists. */
 final class EffectBuffer implements Effects {
@@ -24,15 +22,19 @@ final class EffectBuffer implements Effects {
   private final Layout layout;
   private final LogRecord cause;
   private final LastSent lastSent;
+  private final EventAttributes attributes;
   private final RecordCodec codec;
   private final List<Announcement> announcements = new ArrayList<>();
   private final Map<Target, EffectPosition> last = new LinkedHashMap<>();
 
-  private String source = "";
-  private @Nullable String time;
-
-  EffectBuffer(Layout layout, LogRecord cause, LastSent lastSent, RecordCodec codec) {
+  EffectBuffer(
+      Layout layout,
+      LogRecord cause,
+      LastSent lastSent,
+      EventAttributes attributes,
+      RecordCodec codec) {
     this.layout = layout;
+    this.attributes = attributes;
     this.cause = cause;
     this.lastSent = lastSent;
     this.codec = codec;
@@ -119,20 +121,8 @@ final class EffectBuffer implements Effects {
 
   private List<Announcement.HeaderText> headers(
       EffectPosition position, Object record, boolean isPublic) {
-    if (!isPublic) {
-      return List.of(new Announcement.HeaderText(LockstepHeaders.POSITION, position.format()));
-    }
-    if (time == null) {
-      source = position.topic() + "/" + position.partition();
-      time = Instant.ofEpochMilli(position.logTime()).toString();
-    }
-    return List.of(
-        new Announcement.HeaderText(LockstepHeaders.POSITION, position.format()),
-        new Announcement.HeaderText(LockstepHeaders.CE_SPECVERSION, "1.0"),
-        new Announcement.HeaderText(
-            LockstepHeaders.CE_ID, source + "/" + position.epoch() + "." + position.point()),
-        new Announcement.HeaderText(LockstepHeaders.CE_SOURCE, "/lockstep/" + source),
-        new Announcement.HeaderText(LockstepHeaders.CE_TYPE, record.getClass().getName()),
-        new Announcement.HeaderText(LockstepHeaders.CE_TIME, time));
+    Announcement.HeaderText text =
+        new Announcement.HeaderText(LockstepHeaders.POSITION, position.format());
+    return isPublic ? attributes.with(text, position, record.getClass()) : List.of(text);
   }
 }

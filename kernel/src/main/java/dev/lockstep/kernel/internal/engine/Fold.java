@@ -41,6 +41,7 @@ public final class Fold {
   private final FoldSpec spec;
   private final WorkingRows rows;
   private final LastSent lastSent;
+  private final EventAttributes attributes;
   private final RecordCodec codec;
   private final Inbound inbound;
 
@@ -54,6 +55,7 @@ public final class Fold {
     this.spec = spec;
     this.rows = rows;
     this.lastSent = new LastSent(rows);
+    this.attributes = new EventAttributes(spec.machine().inputTopic(), spec.partition());
     this.codec = codec;
     this.inbound = new Inbound(spec, rows, codec);
   }
@@ -253,7 +255,7 @@ public final class Fold {
   private TurnResult turn(LogRecord record, Object input, Layout current, LogTime now)
       throws RejectedInputException, EffectRefusedException {
     Overlay overlay = new Overlay(rows);
-    EffectBuffer effects = new EffectBuffer(current, record, lastSent, codec);
+    EffectBuffer effects = new EffectBuffer(current, record, lastSent, attributes, codec);
     RecordTurn turn = new RecordTurn(input, record, now, current, overlay, effects);
     requireNonNull(machine).apply(turn);
     return new TurnResult(overlay, effects);
@@ -262,7 +264,7 @@ public final class Fold {
   private List<Announcement> reject(LogRecord record, String reason, Layout current) {
     byte[] value = record.value() == null ? new byte[0] : record.value();
     int length = Math.min(value.length, REJECTED_BYTES);
-    EffectBuffer effects = new EffectBuffer(current, record, lastSent, codec);
+    EffectBuffer effects = new EffectBuffer(current, record, lastSent, attributes, codec);
     String key = record.key() == null ? "" : new String(record.key(), StandardCharsets.UTF_8);
     Rejected rejected =
         new Rejected(

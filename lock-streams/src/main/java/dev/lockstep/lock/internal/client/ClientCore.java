@@ -77,7 +77,7 @@ public final class ClientCore implements Commands, AutoCloseable {
   private final ReplyReader reader;
 
   /** Sees answers one hop earlier than the reader; what both see is heard twice, as repeats are. */
-  private final @Nullable Follower follower;
+  private volatile @Nullable Follower follower;
 
   private volatile boolean closing;
 
@@ -88,7 +88,7 @@ public final class ClientCore implements Commands, AutoCloseable {
     this.layout = layout(options);
     this.replyTo = new ReplyTo(replies, Partitions.of(client, count(layout, replies)), client);
     this.sender = new CommandSender(options, this::in);
-    this.reader = new ReplyReader(options, replyTo, hearing::heard);
+    this.reader = new ReplyReader(options, replyTo, hearing::heard, this::isFollowing);
     reader.start();
     this.follower =
         options.follower()
@@ -421,8 +421,9 @@ public final class ClientCore implements Commands, AutoCloseable {
         ended.held().forEach(Granted::changed);
         sender.sendLast(session, ended.owner(), new CloseSession(ended.owner()));
       }
-      if (follower != null) {
-        follower.close();
+      Follower own = follower;
+      if (own != null) {
+        own.close();
       }
       reader.close();
       sender.close();
@@ -459,6 +460,14 @@ public final class ClientCore implements Commands, AutoCloseable {
             () -> {}));
   }
 
+  /** Tells whether the follower sees all that this client may be answered. */
+  private boolean isFollowing() {
+    Follower own = follower;
+    return own != null
+        && own.progress().values().stream()
+            .allMatch(progress -> progress.state() == Follower.State.FOLLOWING);
+  }
+
   private void look() {
     callbacks.look();
     for (PartitionSession session : sessions.values()) {
@@ -472,8 +481,9 @@ public final class ClientCore implements Commands, AutoCloseable {
     return sessions.computeIfAbsent(
         partition,
         p -> {
-          if (follower != null) {
-            follower.follow(p);
+          Follower own = follower;
+          if (own != null) {
+            own.follow(p);
           }
           return new PartitionSession(
               client, p, options.ttl().toMillis(), layout.getTickMillis(), System::nanoTime);
