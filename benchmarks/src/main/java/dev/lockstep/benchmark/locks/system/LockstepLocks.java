@@ -91,7 +91,7 @@ public final class LockstepLocks implements LockSystem {
         ChildJvm.start(
             place,
             directory.resolve(place + ".log"),
-            List.of("-Xmx" + heap),
+            List.of("-Xmx" + heap, "-XX:+UseParallelGC"),
             LockServiceMain.class.getName(),
             arguments);
     services.put(place, service);

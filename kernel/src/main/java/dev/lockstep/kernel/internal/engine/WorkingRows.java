@@ -4,8 +4,9 @@ import static java.util.Objects.requireNonNull;
 
 import dev.lockstep.kernel.Store.Row;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Map;
+import java.util.List;
 import java.util.NavigableMap;
 import java.util.TreeMap;
 import java.util.function.BiPredicate;
@@ -25,21 +26,25 @@ final class WorkingRows implements Rows {
 
   private static final int MACHINE = 1;
 
-  /** A row since it was settled last. */
-  private static final class Change {
+  /** A row that is kept in memory, or that has changed since it was settled last. */
+  private static final class Slot {
 
-    final @Nullable Cell before;
+    static final int SETTLED = -1;
+
+    final byte[] key;
+    @Nullable Cell before;
     @Nullable Cell now;
+    int place = SETTLED; // among the changed ones
 
-    Change(@Nullable Cell before) {
-      this.before = before;
+    Slot(byte[] key) {
+      this.key = key;
     }
   }
 
   private final @Nullable Rows store;
-  private final TreeMap<byte[], Cell> memory = new TreeMap<>(Arrays::compareUnsigned);
+  private final TreeMap<byte[], Slot> slots = new TreeMap<>(Arrays::compareUnsigned);
   private final boolean[] kinds = new boolean[256];
-  private final TreeMap<byte[], Change> changes = new TreeMap<>(Arrays::compareUnsigned);
+  private final List<Slot> changed = new ArrayList<>();
   private Digest digest;
 
   private WorkingRows(@Nullable Rows store, Digest digest) {
@@ -71,7 +76,9 @@ final class WorkingRows implements Rows {
   }
 
   private boolean keep(Row row) {
-    memory.put(row.key(), Cell.of(row.value()));
+    Slot slot = new Slot(row.key());
+    slot.now = Cell.of(row.value());
+    slots.put(slot.key, slot);
     return true;
   }
 
@@ -83,11 +90,11 @@ final class WorkingRows implements Rows {
 
   /** Returns what a row holds; null: there is none. */
   @Nullable Cell cell(byte[] key) {
-    if (isKept(key)) {
-      return memory.get(key);
+    Slot slot = slots.get(key);
+    if (slot != null) {
+      return slot.now;
     }
-    Change change = changes.get(key);
-    return change == null ? stored(key) : change.now;
+    return isKept(key) ? null : stored(key);
   }
 
   private @Nullable Cell stored(byte[] key) {
@@ -107,24 +114,37 @@ final class WorkingRows implements Rows {
 
   /** Writes a row; null: it is deleted. */
   void put(byte[] key, @Nullable Cell cell) {
-    Cell before;
-    if (isKept(key)) {
-      before = cell == null ? memory.remove(key) : memory.put(key, cell);
-      if (before == null && cell == null) {
+    boolean kept = isKept(key);
+    Slot slot = cell == null || !kept ? slots.get(key) : null;
+    if (slot == null) {
+      if (cell == null && kept) {
         return;
       }
-    } else {
-      before = changes.containsKey(key) ? null : stored(key);
+      Slot fresh = new Slot(key);
+      if (!kept) {
+        fresh.now = stored(key);
+      }
+      Slot known = slots.putIfAbsent(key, fresh);
+      slot = known == null ? fresh : known;
     }
-    Change change = changes.get(key);
-    if (change == null) {
-      change = new Change(before);
-      changes.put(key, change);
+    if (slot.place == Slot.SETTLED) {
+      slot.before = slot.now;
+      slot.place = changed.size();
+      changed.add(slot);
     }
-    change.now = cell;
-    if (cell == null && change.before == null) {
+    slot.now = cell;
+    if (cell == null && slot.before == null) {
       // it came and went
-      changes.remove(key);
+      slots.remove(key);
+      forget(slot);
+    }
+  }
+
+  private void forget(Slot slot) {
+    Slot last = changed.remove(changed.size() - 1);
+    if (last != slot) {
+      changed.set(slot.place, last);
+      last.place = slot.place;
     }
   }
 
@@ -140,10 +160,10 @@ final class WorkingRows implements Rows {
       store.visit(from, to, row -> visitor.test(row.key(), Cell.of(row.value())));
       return;
     }
-    NavigableMap<byte[], Cell> part =
-        to == null ? memory.tailMap(from, true) : memory.subMap(from, true, to, false);
-    for (Map.Entry<byte[], Cell> entry : part.entrySet()) {
-      if (!visitor.test(entry.getKey(), entry.getValue())) {
+    NavigableMap<byte[], Slot> part =
+        to == null ? slots.tailMap(from, true) : slots.subMap(from, true, to, false);
+    for (Slot slot : part.values()) {
+      if (slot.now != null && !visitor.test(slot.key, slot.now)) {
         return;
       }
     }
@@ -151,28 +171,31 @@ final class WorkingRows implements Rows {
 
   /** Writes what has changed. */
   void settle() {
-    changes.forEach(
-        (key, change) -> {
-          byte[] before = change.before == null ? null : change.before.bytes();
-          byte[] now = change.now == null ? null : change.now.bytes();
-          if (!Arrays.equals(before, now)) {
-            digest = digest.replace(key, before, now);
-            if (store != null && now != null) {
-              store.put(key, now);
-            } else if (store != null) {
-              store.delete(key);
-            }
-          }
-          if (change.now != null) {
-            change.now.pack();
-          }
-        });
-    changes.clear();
+    for (Slot slot : changed) {
+      byte[] before = slot.before == null ? null : slot.before.bytes();
+      byte[] now = slot.now == null ? null : slot.now.bytes();
+      if (!Arrays.equals(before, now)) {
+        digest = digest.replace(slot.key, before, now);
+        if (store != null && now != null) {
+          store.put(slot.key, now);
+        } else if (store != null) {
+          store.delete(slot.key);
+        }
+      }
+      slot.before = null;
+      slot.place = Slot.SETTLED;
+      if (slot.now == null || !isKept(slot.key)) {
+        slots.remove(slot.key);
+      } else {
+        slot.now.pack();
+      }
+    }
+    changed.clear();
   }
 
   /** Returns how many rows have changed since they were settled. */
   int unsettled() {
-    return changes.size();
+    return changed.size();
   }
 
   /** Returns the digest of what was settled. */
@@ -183,7 +206,7 @@ final class WorkingRows implements Rows {
   /** Writes the row that holds the digest, and is no part of it. */
   void putBeside(byte[] key, byte[] value) {
     if (store == null) {
-      memory.put(key, Cell.of(value));
+      keep(new Row(key, value));
     } else {
       store.put(key, value);
     }
