@@ -16,6 +16,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Callable;
@@ -176,8 +177,10 @@ public final class LocksCommand implements Callable<Integer> {
     System.out.println("Starting");
     systems.add(new LockstepLocks(directory.resolve("lockstep"), partitions));
     if (peers.contains("redisson") && isInstalled("redis-server", "redis-server")) {
-      systems.add(new RedissonLocks(directory.resolve("redis"), false));
-      systems.add(new RedissonLocks(directory.resolve("redis-fsync"), true));
+      for (RedissonLocks.Kind kind : RedissonLocks.Kind.values()) {
+        String name = kind.name().toLowerCase(Locale.ROOT);
+        systems.add(new RedissonLocks(directory.resolve("redis-" + name), kind));
+      }
     }
     if (peers.contains("curator")) {
       if (Files.exists(CuratorLocks.JAR)) {

@@ -14,10 +14,30 @@ import org.redisson.api.RLock;
 import org.redisson.api.RedissonClient;
 import org.redisson.config.Config;
 
-/** Redisson's RLock, its plain and fastest one, with its watchdog, on one Redis. */
+/** Redisson's RLock with its watchdog, on one Redis. */
 public final class RedissonLocks implements LockSystem {
 
-  private final boolean fsync;
+  /** Which of its locks, and how Redis keeps them. */
+  public enum Kind {
+    /** Its plain and fastest one, in memory only: whoever is quick gets a lock that became free. */
+    PLAIN("redisson", "plain lock, memory only"),
+
+    /** As plain, each command written through to the disk. */
+    FSYNC("redisson-fsync", "plain lock, fsync at every command"),
+
+    /** In the order of asking, as Lockstep's; memory only. */
+    FAIR("redisson-fair", "fair lock, memory only");
+
+    private final String system;
+    private final String described;
+
+    Kind(String system, String described) {
+      this.system = system;
+      this.described = described;
+    }
+  }
+
+  private final Kind kind;
   private final int port;
   private final ServerProcess server;
 
@@ -25,23 +45,23 @@ public final class RedissonLocks implements LockSystem {
    * Starts Redis.
    *
    * @param directory for its files
-   * @param fsync append-only file, written through at every command; else memory only
+   * @param kind which lock, and how it is kept
    * @throws IOException when it does not start
    */
-  public RedissonLocks(Path directory, boolean fsync) throws IOException {
-    this.fsync = fsync;
+  public RedissonLocks(Path directory, Kind kind) throws IOException {
+    this.kind = kind;
     this.port = FreePort.find();
     List<String> command = new ArrayList<>();
     command.add(ServerProcess.installed("redis-server").orElseThrow().toString());
     command.addAll(List.of("--port", Integer.toString(port), "--bind", "127.0.0.1"));
-    command.addAll(List.of("--save", "", "--appendonly", fsync ? "yes" : "no"));
+    command.addAll(List.of("--save", "", "--appendonly", kind == Kind.FSYNC ? "yes" : "no"));
     command.addAll(List.of("--appendfsync", "always"));
     this.server = ServerProcess.start("Redis", command, port, directory);
   }
 
   @Override
   public String name() {
-    return fsync ? "redisson-fsync" : "redisson";
+    return kind.system;
   }
 
   @Override
@@ -50,7 +70,7 @@ public final class RedissonLocks implements LockSystem {
         .formatted(
             Redisson.class.getPackage().getImplementationVersion(),
             ServerProcess.firstLine("redis-server", "--version"),
-            fsync ? "fsync at every command" : "memory only");
+            kind.described);
   }
 
   @Override
@@ -71,7 +91,7 @@ public final class RedissonLocks implements LockSystem {
 
       @Override
       public CompletableFuture<Held> acquire(int number, String key) {
-        RLock lock = client.getLock(key);
+        RLock lock = kind == Kind.FAIR ? client.getFairLock(key) : client.getLock(key);
         if (isAsync()) {
           long owner = number + 1_000_000L;
           return lock.lockAsync(owner)

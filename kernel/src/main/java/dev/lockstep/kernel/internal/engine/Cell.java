@@ -40,14 +40,20 @@ final class Cell {
     return known;
   }
 
-  /** Returns the value; nobody may change it. */
-  Object value(RecordCodec reader) {
-    Object known = value;
-    if (known == null) {
-      known = reader.decode(requireNonNull(bytes));
-      value = known;
+  /**
+   * Returns the value; nobody may change it.
+   *
+   * @param keep for whoever reads it next: not for those who read every row once
+   */
+  Object value(RecordCodec reader, boolean keep) {
+    if (value != null) {
+      return value;
     }
-    return known;
+    Object decoded = reader.decode(requireNonNull(bytes));
+    if (keep) {
+      value = decoded;
+    }
+    return decoded;
   }
 
   /** Keeps the bytes alone: rows that stay for long are many. */

@@ -159,12 +159,12 @@ public final class Fold {
 
   /** Shows the machine's rows; only until the next record. */
   public Store view() {
-    return new Overlay(rows);
+    return Overlay.view(rows);
   }
 
   /** Returns what the machine waits for. */
   public Deadlines deadlines() {
-    return machine == null ? Deadlines.NONE : machine.deadlines(new Overlay(rows));
+    return machine == null ? Deadlines.NONE : machine.deadlines(Overlay.view(rows));
   }
 
   /**
@@ -254,7 +254,7 @@ public final class Fold {
 
   private TurnResult turn(LogRecord record, Object input, Layout current, LogTime now)
       throws RejectedInputException, EffectRefusedException {
-    Overlay overlay = new Overlay(rows);
+    Overlay overlay = Overlay.of(rows);
     EffectBuffer effects = new EffectBuffer(current, record, lastSent, attributes, codec);
     RecordTurn turn = new RecordTurn(input, record, now, current, overlay, effects);
     requireNonNull(machine).apply(turn);

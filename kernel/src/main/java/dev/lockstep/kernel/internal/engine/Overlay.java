@@ -21,10 +21,22 @@ import org.jspecify.annotations.Nullable;
 final class Overlay implements Store {
 
   private final WorkingRows base;
+  private final boolean keepsValues;
   private final TreeMap<byte[], Optional<Cell>> writes = new TreeMap<>(Arrays::compareUnsigned);
 
-  Overlay(WorkingRows base) {
+  private Overlay(WorkingRows base, boolean keepsValues) {
     this.base = base;
+    this.keepsValues = keepsValues;
+  }
+
+  /** For a turn, whose rows the next turns read again. */
+  static Overlay of(WorkingRows base) {
+    return new Overlay(base, true);
+  }
+
+  /** For people who look at the rows, perhaps at all of them. */
+  static Overlay view(WorkingRows base) {
+    return new Overlay(base, false);
   }
 
   private @Nullable Cell cell(byte[] key) {
@@ -42,7 +54,7 @@ final class Overlay implements Store {
   @Override
   public @Nullable Object read(byte[] key, RecordCodec codec) {
     Cell cell = cell(key);
-    return cell == null ? null : cell.value(codec);
+    return cell == null ? null : cell.value(codec, keepsValues);
   }
 
   @Override

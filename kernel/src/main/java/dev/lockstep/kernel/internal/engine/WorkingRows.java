@@ -45,6 +45,10 @@ final class WorkingRows implements Rows {
   private final TreeMap<byte[], Slot> slots = new TreeMap<>(Arrays::compareUnsigned);
   private final boolean[] kinds = new boolean[256];
   private final List<Slot> changed = new ArrayList<>();
+
+  /** Kept rows that were deleted and not settled: a scan must not walk over them. */
+  private final TreeMap<byte[], Slot> deleted = new TreeMap<>(Arrays::compareUnsigned);
+
   private Digest digest;
 
   private WorkingRows(@Nullable Rows store, Digest digest) {
@@ -120,7 +124,8 @@ final class WorkingRows implements Rows {
       if (cell == null && kept) {
         return;
       }
-      Slot fresh = new Slot(key);
+      Slot gone = kept ? deleted.remove(key) : null;
+      Slot fresh = gone == null ? new Slot(key) : gone;
       if (!kept) {
         fresh.now = stored(key);
       }
@@ -137,6 +142,9 @@ final class WorkingRows implements Rows {
       // it came and went
       slots.remove(key);
       forget(slot);
+    } else if (cell == null && kept) {
+      slots.remove(key);
+      deleted.put(slot.key, slot);
     }
   }
 
@@ -184,18 +192,24 @@ final class WorkingRows implements Rows {
       }
       slot.before = null;
       slot.place = Slot.SETTLED;
-      if (slot.now == null || !isKept(slot.key)) {
+      if (!isKept(slot.key)) {
         slots.remove(slot.key);
-      } else {
+      } else if (slot.now != null) {
         slot.now.pack();
       }
     }
     changed.clear();
+    deleted.clear();
   }
 
   /** Returns how many rows have changed since they were settled. */
   int unsettled() {
     return changed.size();
+  }
+
+  /** Returns how many rows a scan could walk over at most. */
+  int inMemory() {
+    return slots.size();
   }
 
   /** Returns the digest of what was settled. */

@@ -7,6 +7,7 @@ import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.ProducerFencedException;
 import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
@@ -37,6 +38,20 @@ final class HostProducer extends KafkaProducer<byte[], byte[]> {
     super.initTransactions();
     // runs on the StreamThread, before any task of it is initialized
     lane.bind();
+  }
+
+  /**
+   * Streams swallows an abort that times out (4.3.1) and begins again with the same producer, which
+   * refuses that for ever. To Streams a fenced producer is one to be replaced.
+   */
+  @Override
+  public void beginTransaction() {
+    try {
+      super.beginTransaction();
+    } catch (IllegalStateException e) {
+      lane.fail("transaction", e);
+      throw new ProducerFencedException("No transaction can begin any more: " + e.getMessage());
+    }
   }
 
   @Override

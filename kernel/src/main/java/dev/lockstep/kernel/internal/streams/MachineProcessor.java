@@ -12,6 +12,7 @@ import dev.lockstep.kernel.internal.engine.FoldSpec;
 import dev.lockstep.kernel.internal.engine.LogRecord;
 import dev.lockstep.kernel.internal.engine.TornStateException;
 import dev.lockstep.schema.LockstepHeaders;
+import dev.lockstep.schema.SchemaException;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.common.KafkaException;
@@ -64,7 +65,7 @@ final class MachineProcessor implements Processor<byte[], byte[], Void, Void> {
     try {
       Fold taken = Fold.over(spec, new StreamsRows(store));
       parts.guard().onAssigned(own, taken.nextOffset());
-      SettledStore.in(store).beforeCommit(taken::settle);
+      SettledStore.in(store).beforeCommit(() -> settle(taken, own));
       fold = taken;
       parts.local().stamp(context.taskId().toString());
       publishDeadlines(taken, own);
@@ -138,6 +139,18 @@ final class MachineProcessor implements Processor<byte[], byte[], Void, Void> {
       String reason =
           "%s: the machine failed at offset %d with %s; mend it and start again: the record stays where it is"
               .formatted(own, offset, e);
+      parts.guard().stop(own, reason);
+      throw new TaskMigratedException(reason, e);
+    }
+  }
+
+  private void settle(Fold current, TopicPartition own) {
+    try {
+      current.settle();
+    } catch (SchemaException e) {
+      String reason =
+          "%s: state before offset %d cannot be written: %s; mend the machine and start again"
+              .formatted(own, current.nextOffset(), e.getMessage());
       parts.guard().stop(own, reason);
       throw new TaskMigratedException(reason, e);
     }

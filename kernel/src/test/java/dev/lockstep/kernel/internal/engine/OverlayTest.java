@@ -30,7 +30,7 @@ class OverlayTest {
     Random random = new Random(20261122L);
     TreeMap<byte[], byte[]> plain = new TreeMap<>(Arrays::compareUnsigned);
     for (int turn = 0; turn < 2_000; turn++) {
-      Overlay overlay = new Overlay(rows);
+      Overlay overlay = Overlay.of(rows);
       boolean accepted = random.nextInt(4) > 0;
       TreeMap<byte[], byte[]> after = new TreeMap<>(plain);
       for (int i = 0; i < 4; i++) {
@@ -56,7 +56,7 @@ class OverlayTest {
       if (random.nextInt(20) == 0) {
         rows.settle();
       }
-      requireSame(new Overlay(rows), plain, key(random));
+      requireSame(Overlay.of(rows), plain, key(random));
     }
     rows.settle();
     assertThat(rows.digest()).isEqualTo(Digest.of(rows));
@@ -78,17 +78,19 @@ class OverlayTest {
   @Test
   void valueIsKeptUntilItIsSettled() {
     byte[] key = {'k'};
-    Overlay overlay = new Overlay(rows);
+    Overlay overlay = Overlay.of(rows);
     Tick written = new Tick("a");
     overlay.write(key, written, CODEC);
     overlay.writeTo(rows);
 
-    assertThat(new Overlay(rows).read(key, CODEC)).isSameAs(written);
+    assertThat(Overlay.of(rows).read(key, CODEC)).isSameAs(written);
 
     rows.settle();
-    Object decoded = new Overlay(rows).read(key, CODEC);
+    assertThat(Overlay.view(rows).read(key, CODEC))
+        .isNotSameAs(Overlay.view(rows).read(key, CODEC));
+    Object decoded = Overlay.of(rows).read(key, CODEC);
     assertThat(decoded).isEqualTo(written).isNotSameAs(written);
-    assertThat(new Overlay(rows).read(key, CODEC)).isSameAs(decoded);
+    assertThat(Overlay.of(rows).read(key, CODEC)).isSameAs(decoded);
   }
 
   private static byte[] key(Random random) {
