@@ -107,6 +107,10 @@ public final class CapacityCommand implements Callable<Integer> {
         note("restart_to_grant_with_all_held_s", "s", restart(locks, client));
         rate = each("released", i -> leases.get(i).release());
         note("releases_per_second", "1/s", rate);
+        // a release is done when it stands in the log; a grant behind it tells that it is folded
+        long released = System.nanoTime();
+        grant(client).release().get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
+        note("released_to_next_grant_s", "s", seconds(released));
         note("restart_to_grant_with_none_held_s", "s", restart(locks, client));
         try (LockInspector inspector = LockInspector.start(locks.config())) {
           var unused = inspector.lock("key-0"); // up to now
@@ -155,14 +159,17 @@ public final class CapacityCommand implements Callable<Integer> {
     locks.stop(SERVICE);
     long begun = System.nanoTime();
     locks.start(SERVICE, heap);
-    Lease first =
-        client
-            .lock("first-" + begun)
-            .acquireAsync(PATIENCE)
-            .get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
+    Lease first = grant(client);
     double seconds = seconds(begun);
     first.release().get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
     return seconds;
+  }
+
+  private static Lease grant(LockClient client) throws Exception {
+    return client
+        .lock("first-" + System.nanoTime())
+        .acquireAsync(PATIENCE)
+        .get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
   }
 
   private static double seconds(long since) {
