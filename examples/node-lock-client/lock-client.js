@@ -129,7 +129,7 @@ export class LockClient extends EventEmitter {
 
   async #listen() {
     const partitions = this.#layout.destinations.find((each) => each.topic === REPLIES).partitions;
-    this.#replyTo = { topic: REPLIES, partition: murmur2(this.#id) % partitions, key: this.#id };
+    this.#replyTo = { topic: REPLIES, partition: murmur2(this.#id) % partitions, key: this.#id, follows: false };
     // kafkajs knows groups only: a group of our own reads all partitions, from where they end now
     this.#consumer = this.#kafka.consumer({
       groupId: `lockstep-node-${this.#id}`, allowAutoTopicCreation: false, maxWaitTimeInMs: 100,

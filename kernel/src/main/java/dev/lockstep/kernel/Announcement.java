@@ -11,10 +11,16 @@ import java.util.List;
  * @param key record key
  * @param value record value, in the machine's codec
  * @param headers {@code lockstep-position} first, then the CloudEvents attributes
+ * @param atLeisure nobody waits for it: see {@link Effects#atLeisure}
  */
 @SuppressWarnings("ArrayRecordComponent") // compared by describe()
 public record Announcement(
-    String topic, int partition, byte[] key, byte[] value, List<HeaderText> headers) {
+    String topic,
+    int partition,
+    byte[] key,
+    byte[] value,
+    List<HeaderText> headers,
+    boolean atLeisure) {
 
   /**
    * One header.
@@ -25,7 +31,7 @@ public record Announcement(
   public record HeaderText(String name, String value) {}
 
   /**
-   * Returns everything in one line, for comparison and for people.
+   * Returns all that is sent in one line, for comparison and for people.
    *
    * @return destination, key and value in hexadecimal, headers
    */

@@ -29,4 +29,13 @@ public interface Effects {
    *     record is too large: deny the request that caused it
    */
   void send(String topic, int partition, String key, Object record) throws EffectRefusedException;
+
+  /**
+   * Announces what nobody waits for: the host may send it some milliseconds later, with others, so
+   * that both cost less. Order stays as it is: an effect never overtakes an earlier one of its turn
+   * or of an earlier turn.
+   *
+   * @return another way into the same effects
+   */
+  Effects atLeisure();
 }

@@ -204,7 +204,7 @@ public final class ReplayAudit {
             .map(ReplayAudit::text)
             .collect(Collectors.toList());
     return new Announcement(
-            record.topic(), record.partition(), record.key(), record.value(), headers)
+            record.topic(), record.partition(), record.key(), record.value(), headers, false)
         .describe();
   }
 

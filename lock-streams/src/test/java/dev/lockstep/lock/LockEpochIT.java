@@ -271,7 +271,7 @@ class LockEpochIT {
             "saga",
             List.of(),
             List.of(),
-            new ReplyTo("", -1, ""));
+            new ReplyTo("", -1, "", false));
     Map<String, Object> settings = config.client();
     settings.put("acks", "all");
     try (KafkaProducer<byte[], byte[]> producer =

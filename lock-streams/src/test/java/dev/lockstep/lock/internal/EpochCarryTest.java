@@ -23,7 +23,7 @@ import org.junit.jupiter.api.Test;
 class EpochCarryTest {
 
   private static final LockstepConfig CONFIG = LockstepConfig.of("unused:1");
-  private static final ReplyTo NOWHERE = new ReplyTo(LockSchemas.REPLIES, 0, "client");
+  private static final ReplyTo NOWHERE = new ReplyTo(LockSchemas.REPLIES, 0, "client", false);
 
   /** Two partitions in an epoch that keeps all keys free for 20 s. */
   private final List<VirtualPartition> old = List.of(partition(0), partition(1));

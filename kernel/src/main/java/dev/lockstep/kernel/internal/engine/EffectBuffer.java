@@ -26,6 +26,7 @@ final class EffectBuffer implements Effects {
   private final RecordCodec codec;
   private final List<Announcement> announcements = new ArrayList<>();
   private final Map<Target, EffectPosition> last = new LinkedHashMap<>();
+  private final Effects leisurely = new Leisurely();
 
   EffectBuffer(
       Layout layout,
@@ -42,13 +43,29 @@ final class EffectBuffer implements Effects {
 
   @Override
   public void send(String topic, String key, Object record) throws EffectRefusedException {
-    Destination destination = destination(topic);
-    byte[] keyBytes = key.getBytes(StandardCharsets.UTF_8);
-    add(destination, Partitions.of(keyBytes, destination.getPartitions()), keyBytes, record, true);
+    send(topic, key, record, false);
   }
 
   @Override
   public void send(String topic, int partition, String key, Object record)
+      throws EffectRefusedException {
+    send(topic, partition, key, record, false);
+  }
+
+  @Override
+  public Effects atLeisure() {
+    return leisurely;
+  }
+
+  private void send(String topic, String key, Object record, boolean atLeisure)
+      throws EffectRefusedException {
+    Destination destination = destination(topic);
+    byte[] keyBytes = key.getBytes(StandardCharsets.UTF_8);
+    int partition = Partitions.of(keyBytes, destination.getPartitions());
+    add(destination, partition, keyBytes, record, true, atLeisure);
+  }
+
+  private void send(String topic, int partition, String key, Object record, boolean atLeisure)
       throws EffectRefusedException {
     Destination destination = destination(topic);
     if (partition < 0 || partition >= destination.getPartitions()) {
@@ -56,7 +73,7 @@ final class EffectBuffer implements Effects {
           "Partition %d of '%s' does not exist: the Layout gives it %d"
               .formatted(partition, topic, destination.getPartitions()));
     }
-    add(destination, partition, key.getBytes(StandardCharsets.UTF_8), record, false);
+    add(destination, partition, key.getBytes(StandardCharsets.UTF_8), record, false, atLeisure);
   }
 
   List<Announcement> announcements() {
@@ -83,7 +100,12 @@ final class EffectBuffer implements Effects {
   }
 
   private void add(
-      Destination destination, int partition, byte[] key, Object record, boolean isPublic)
+      Destination destination,
+      int partition,
+      byte[] key,
+      Object record,
+      boolean isPublic,
+      boolean atLeisure)
       throws EffectRefusedException {
     byte[] value = codec.encode(record);
     Target target = new Target(destination.getTopic(), partition);
@@ -102,7 +124,8 @@ final class EffectBuffer implements Effects {
                   destination.getTopic(),
                   destination.getMaxBytes()));
     }
-    announcements.add(new Announcement(destination.getTopic(), partition, key, value, headers));
+    announcements.add(
+        new Announcement(destination.getTopic(), partition, key, value, headers, atLeisure));
     last.put(target, position);
   }
 
@@ -124,5 +147,25 @@ final class EffectBuffer implements Effects {
     Announcement.HeaderText text =
         new Announcement.HeaderText(LockstepHeaders.POSITION, position.format());
     return isPublic ? attributes.with(text, position, record.getClass()) : List.of(text);
+  }
+
+  /** Marks what comes through it. */
+  private final class Leisurely implements Effects {
+
+    @Override
+    public void send(String topic, String key, Object record) throws EffectRefusedException {
+      EffectBuffer.this.send(topic, key, record, true);
+    }
+
+    @Override
+    public void send(String topic, int partition, String key, Object record)
+        throws EffectRefusedException {
+      EffectBuffer.this.send(topic, partition, key, record, true);
+    }
+
+    @Override
+    public Effects atLeisure() {
+      return this;
+    }
   }
 }

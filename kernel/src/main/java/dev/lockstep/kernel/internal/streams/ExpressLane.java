@@ -7,7 +7,9 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 import org.apache.kafka.clients.consumer.CommitFailedException;
@@ -29,7 +31,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class ExpressLane {
 
-  /* Concurrency: send and settle are called by one StreamThread, callbacks by the producer's I/O
+  /* Concurrency: all but callbacks is called by one StreamThread, callbacks by the producer's I/O
    * thread. Counters are guarded by `lock`; it is never held while the producer is called, because
    * a full buffer runs callbacks in the caller's thread.
    *
@@ -39,6 +41,13 @@ public final class ExpressLane {
 
   private static final Duration SETTLE_MARGIN = Duration.ofMillis(500);
   private static final int MOST_HELD = 256;
+
+  /** What nobody waits for leaves this much later at most. */
+  private static final long LEISURE_NANOS = TimeUnit.MILLISECONDS.toNanos(5);
+
+  /** Who waited for an effect within this time will soon wait for another one. */
+  private static final long PROMPT_NANOS = TimeUnit.SECONDS.toNanos(1);
+
   private static final ThreadLocal<@Nullable ExpressLane> OF_THREAD = new ThreadLocal<>();
 
   private final Producer<byte[], byte[]> producer;
@@ -48,6 +57,9 @@ public final class ExpressLane {
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition changed = lock.newCondition();
   private final List<Announcement> held = new ArrayList<>();
+  private boolean heldIsAwaited;
+  private long heldSince;
+  private long awaitedAt = System.nanoTime();
   private long sent;
   private long acknowledged;
   private volatile @Nullable String failure;
@@ -111,9 +123,23 @@ public final class ExpressLane {
 
   /**
    * Keeps effects until the records that were polled together are folded, so that they leave
-   * together: one request instead of two or more, a first small one among them.
+   * together: one request instead of two or more, a first small one among them. What nobody waits
+   * for is kept a little longer, unless something that is waited for takes it along.
    */
   void hold(List<Announcement> effects) {
+    if (effects.isEmpty()) {
+      return;
+    }
+    long now = System.nanoTime();
+    if (held.isEmpty()) {
+      heldSince = now;
+    }
+    for (Announcement effect : effects) {
+      if (!effect.atLeisure()) {
+        heldIsAwaited = true;
+        awaitedAt = now;
+      }
+    }
     held.addAll(effects);
     if (held.size() >= MOST_HELD) {
       sendHeld();
@@ -123,6 +149,7 @@ public final class ExpressLane {
   private void sendHeld() {
     held.forEach(this::send);
     held.clear();
+    heldIsAwaited = false;
   }
 
   /** Sends what the lane of the calling thread holds, if it has one. */
@@ -131,6 +158,36 @@ public final class ExpressLane {
     if (lane != null) {
       lane.sendHeld();
     }
+  }
+
+  /**
+   * Sends what is due, for the lane of the calling thread, if it has one. Call it before each poll.
+   *
+   * <p>Where nobody has waited for anything for a while it rests first: each poll is a request to
+   * the brokers, and a few full ones cost less than many small ones (decision 0012).
+   *
+   * @param atMost how long the poll would take
+   * @return how long it may take: what is still held becomes due then
+   */
+  static Duration sendDueOfThread(Duration atMost) {
+    ExpressLane lane = OF_THREAD.get();
+    return lane == null ? atMost : lane.sendDue(atMost);
+  }
+
+  private Duration sendDue(Duration atMost) {
+    if (held.isEmpty()) {
+      return atMost;
+    }
+    long now = System.nanoTime();
+    long left = heldSince + LEISURE_NANOS - now;
+    if (!heldIsAwaited && left > 0) {
+      if (now - awaitedAt < PROMPT_NANOS) {
+        return atMost.toNanos() < left ? atMost : Duration.ofNanos(left);
+      }
+      LockSupport.parkNanos(left);
+    }
+    sendHeld();
+    return atMost;
   }
 
   /** Sends an effect, or drops it when the lane has failed. Only an Error is thrown. */

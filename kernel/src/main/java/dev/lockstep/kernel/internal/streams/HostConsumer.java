@@ -37,9 +37,9 @@ final class HostConsumer extends KafkaConsumer<byte[], byte[]> {
   @Override
   public ConsumerRecords<byte[], byte[]> poll(Duration timeout) {
     // Streams polls when it has processed what it polled before
-    ExpressLane.sendHeldOfThread();
+    Duration atMost = ExpressLane.sendDueOfThread(timeout);
     pauseStopped();
-    ConsumerRecords<byte[], byte[]> polled = super.poll(timeout);
+    ConsumerRecords<byte[], byte[]> polled = super.poll(atMost);
     Map<TopicPartition, List<ConsumerRecord<byte[], byte[]>>> kept = new HashMap<>();
     for (TopicPartition partition : polled.partitions()) {
       List<ConsumerRecord<byte[], byte[]>> records = polled.records(partition);

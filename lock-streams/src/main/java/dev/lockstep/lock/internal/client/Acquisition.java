@@ -40,18 +40,24 @@ final class Acquisition {
   private final Terms terms;
   private final List<String> keys = new ArrayList<>();
   private final Duration wait;
+  private final boolean awaited;
   private final long deadline;
   private final CompletableFuture<Lease> lease = new CompletableFuture<>();
   private List<Part> asked = List.of();
   private @Nullable Future<?> alarm;
   private boolean over;
 
-  Acquisition(Commands commands, List<Wanted> wanted, Terms terms, Duration wait) {
+  /**
+   * @param awaited a thread waits for the future and nothing else hangs on it: it is completed at
+   *     once, without the way over {@link Callbacks}
+   */
+  Acquisition(Commands commands, List<Wanted> wanted, Terms terms, Duration wait, boolean awaited) {
     this.commands = commands;
     this.wanted = wanted;
     this.terms = terms;
     wanted.forEach(part -> keys.addAll(part.keys()));
     this.wait = wait;
+    this.awaited = awaited;
     this.deadline = System.nanoTime() + wait.toNanos();
   }
 
@@ -85,7 +91,11 @@ final class Acquisition {
     }
     giveBack();
     commands.ended(this);
-    commands.callbacks().run(completion);
+    if (awaited) {
+      completion.run();
+    } else {
+      commands.callbacks().run(completion);
+    }
   }
 
   private synchronized void begin() {
@@ -148,7 +158,8 @@ final class Acquisition {
     finish(
         () -> {
           if (!lease.complete(done)) {
-            done.close();
+            // a send may block, and this may be the thread that reads answers
+            commands.callbacks().run(done::close);
           }
         });
   }

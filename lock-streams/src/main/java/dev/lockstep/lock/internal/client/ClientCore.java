@@ -86,7 +86,9 @@ public final class ClientCore implements Commands, AutoCloseable {
     this.nesting = new NestingCheck(options.nesting());
     String replies = options.config().named(LockSchemas.REPLIES);
     this.layout = layout(options);
-    this.replyTo = new ReplyTo(replies, Partitions.of(client, count(layout, replies)), client);
+    this.replyTo =
+        new ReplyTo(
+            replies, Partitions.of(client, count(layout, replies)), client, options.follower());
     this.sender = new CommandSender(options, this::in);
     this.reader = new ReplyReader(options, replyTo, hearing::heard, this::isFollowing);
     reader.start();
@@ -103,6 +105,11 @@ public final class ClientCore implements Commands, AutoCloseable {
 
   /** Acquires keys, wherever they live. */
   public CompletableFuture<Lease> acquire(List<String> keys, Terms terms, Duration wait) {
+    return acquire(keys, terms, wait, false);
+  }
+
+  private CompletableFuture<Lease> acquire(
+      List<String> keys, Terms terms, Duration wait, boolean awaited) {
     TreeMap<Integer, List<String>> parts = new TreeMap<>();
     for (String key : keys) {
       parts
@@ -116,7 +123,7 @@ public final class ClientCore implements Commands, AutoCloseable {
         wanted.size() > 1 && terms.task().isEmpty()
             ? terms.withTask("set " + sets.incrementAndGet())
             : terms;
-    Acquisition acquisition = new Acquisition(this, wanted, named, wait);
+    Acquisition acquisition = new Acquisition(this, wanted, named, wait, awaited);
     acquisitions.add(acquisition);
     long begun = System.nanoTime();
     CompletableFuture<Lease> lease = acquisition.start();
@@ -239,7 +246,7 @@ public final class ClientCore implements Commands, AutoCloseable {
     }
     Terms named =
         terms.task().isEmpty() ? terms.withTask("thread " + Thread.currentThread().getId()) : terms;
-    Lease lease = await(acquire(keys, named, wait), keys);
+    Lease lease = await(acquire(keys, named, wait, true), keys);
     nesting.got(lease);
     return lease;
   }
@@ -247,7 +254,7 @@ public final class ClientCore implements Commands, AutoCloseable {
   /** Acquires keys for no thread in particular: whoever it is may end the lease. */
   public Lease acquireDetached(List<String> keys, Terms terms, Duration wait)
       throws InterruptedException {
-    return await(acquire(keys, terms, wait), keys);
+    return await(acquire(keys, terms, wait, true), keys);
   }
 
   private static Lease await(CompletableFuture<Lease> lease, List<String> keys)

@@ -1,6 +1,7 @@
 package dev.lockstep.lock.internal.engine;
 
 import dev.lockstep.kernel.EffectRefusedException;
+import dev.lockstep.kernel.Effects;
 import dev.lockstep.kernel.Turn;
 import dev.lockstep.schema.LockSchemas;
 import dev.lockstep.schema.lock.Acquire;
@@ -67,11 +68,12 @@ final class Answers {
     if (to.getTopic().isEmpty()) {
       return;
     }
+    Effects effects = to.getFollows() ? turn.effects().atLeisure() : turn.effects();
     try {
       if (to.getPartition() < 0) {
-        turn.effects().send(to.getTopic(), to.getKey(), answer);
+        effects.send(to.getTopic(), to.getKey(), answer);
       } else {
-        turn.effects().send(to.getTopic(), to.getPartition(), to.getKey(), answer);
+        effects.send(to.getTopic(), to.getPartition(), to.getKey(), answer);
       }
     } catch (EffectRefusedException e) {
       // nobody can be told any more; the client asks again and is denied
@@ -82,7 +84,7 @@ final class Answers {
   /** Announces a public fact about a key. */
   void announce(String key, Object event) {
     try {
-      turn.effects().send(events, key, event);
+      turn.effects().atLeisure().send(events, key, event);
     } catch (EffectRefusedException e) {
       throw new IllegalStateException("Lock event for '" + key + "' is refused", e);
     }

@@ -20,7 +20,7 @@ import java.util.Objects;
  */
 public final class NextEpochs {
 
-  private static final ReplyTo NOWHERE = new ReplyTo("", -1, "");
+  private static final ReplyTo NOWHERE = new ReplyTo("", -1, "", false);
 
   private final LockRows rows;
 

@@ -112,7 +112,7 @@ final class Request {
         0,
         List.of(),
         List.of(),
-        new ReplyTo("", -1, ""));
+        new ReplyTo("", -1, "", false));
   }
 
   static Request of(RequestId id, LockRequestState stored) {

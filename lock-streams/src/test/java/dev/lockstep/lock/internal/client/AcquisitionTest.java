@@ -29,7 +29,8 @@ class AcquisitionTest {
           fake,
           List.of(new Wanted(1, List.of("a")), new Wanted(3, List.of("b", "c"))),
           Terms.EXCLUSIVE,
-          Duration.ofMinutes(5));
+          Duration.ofMinutes(5),
+          false);
 
   @Test
   void asksOnceForAllPartitions() throws Exception {

@@ -13,7 +13,7 @@ import java.util.List;
 final class Ask {
 
   static final long TTL = 5_000;
-  static final ReplyTo REPLY = new ReplyTo(LockSchemas.REPLIES, 2, "client");
+  static final ReplyTo REPLY = new ReplyTo(LockSchemas.REPLIES, 2, "client", false);
 
   private final String owner;
   private final long number;

@@ -311,7 +311,8 @@ class LockMachineTest {
 
   @Test
   void unanswerableRequestIsRejectedAndThePartitionGoesOn() {
-    Acquire lost = Ask.of("a", 1, "k").replyTo(new ReplyTo(LockSchemas.REPLIES, 999, "c")).now();
+    Acquire lost =
+        Ask.of("a", 1, "k").replyTo(new ReplyTo(LockSchemas.REPLIES, 999, "c", false)).now();
 
     List<Effect> effects = log.send(lost);
 

@@ -21,7 +21,7 @@ import java.util.List;
 /** What a saga announces: commands, lock requests, public facts. A refused one parks it. */
 final class SagaEffects {
 
-  private static final ReplyTo NO_REPLY = new ReplyTo("", -1, "");
+  private static final ReplyTo NO_REPLY = new ReplyTo("", -1, "", false);
 
   private final Turn turn;
   private final Run run;
@@ -70,7 +70,7 @@ final class SagaEffects {
             "saga",
             List.of(),
             List.of(),
-            new ReplyTo(turn.layout().getTopic(), -1, run.id)));
+            new ReplyTo(turn.layout().getTopic(), -1, run.id, false)));
   }
 
   /** Gives a lock back, or gives up waiting for it. */

@@ -29,7 +29,7 @@ import org.junit.jupiter.api.Test;
 /** Plants a violation of each kind. */
 class LockCheckerTest {
 
-  private static final ReplyTo REPLY = new ReplyTo("replies", 0, "c");
+  private static final ReplyTo REPLY = new ReplyTo("replies", 0, "c", false);
   private static final long EPOCH = 1L << 47;
 
   private final LockChecker checker = new LockChecker();
