@@ -150,6 +150,24 @@ class LockClientEndsIT {
     }
   }
 
+  /** What a callback sends may wait for other callbacks, but not for its own end. */
+  @Test
+  void codeOfTheUserMayWaitForWhatItAsksForItself() throws Exception {
+    try (LockClient a = client()) {
+      List<CompletableFuture<Long>> tokens = new ArrayList<>();
+      for (int i = 0; i < 30; i++) {
+        String inner = "inner-" + i;
+        tokens.add(
+            a.lock("outer-" + i)
+                .acquireAsync(WAIT)
+                .thenApply(outer -> a.lock(inner).acquireAsync(WAIT).join().token()));
+      }
+      for (CompletableFuture<Long> token : tokens) {
+        assertThat(token.get(20, TimeUnit.SECONDS)).isPositive();
+      }
+    }
+  }
+
   private static void hold(CountDownLatch blocked, CountDownLatch go) {
     blocked.countDown();
     try {

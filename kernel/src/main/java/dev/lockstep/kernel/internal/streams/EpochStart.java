@@ -419,7 +419,10 @@ public final class EpochStart {
       delete(StreamsSettings.changelog(application));
       admin.deleteConsumerGroups(List.of(application)).all().get(ANSWER_SECONDS, TimeUnit.SECONDS);
     } catch (ExecutionException | TimeoutException | KernelException e) {
-      LOG.warn("{}: state and group of the last epoch are left over", application, e);
+      // no host ever ran in that epoch: there is no group
+      if (!(e.getCause() instanceof GroupIdNotFoundException)) {
+        LOG.warn("{}: state and group of the last epoch are left over", application, e);
+      }
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }

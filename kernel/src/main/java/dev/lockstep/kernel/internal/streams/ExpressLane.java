@@ -4,10 +4,8 @@ import dev.lockstep.kernel.Announcement;
 import dev.lockstep.kernel.HostOptions;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
@@ -40,14 +38,6 @@ public final class ExpressLane {
    * own counter and for a bounded time, not on flush(). */
 
   private static final Duration SETTLE_MARGIN = Duration.ofMillis(500);
-  private static final int MOST_HELD = 256;
-
-  /** What nobody waits for leaves this much later at most. */
-  private static final long LEISURE_NANOS = TimeUnit.MILLISECONDS.toNanos(5);
-
-  /** Who waited for an effect within this time will soon wait for another one. */
-  private static final long PROMPT_NANOS = TimeUnit.SECONDS.toNanos(1);
-
   private static final ThreadLocal<@Nullable ExpressLane> OF_THREAD = new ThreadLocal<>();
 
   private final Producer<byte[], byte[]> producer;
@@ -56,10 +46,11 @@ public final class ExpressLane {
   private final HostMeter meter;
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition changed = lock.newCondition();
-  private final List<Announcement> held = new ArrayList<>();
-  private boolean heldIsAwaited;
-  private long heldSince;
-  private long awaitedAt = System.nanoTime();
+  private final HeldEffects held = new HeldEffects(System::nanoTime);
+
+  /** Records that were polled and are not folded yet, as far as known: no decision hangs on it. */
+  private int unfolded;
+
   private long sent;
   private long acknowledged;
   private volatile @Nullable String failure;
@@ -122,34 +113,27 @@ public final class ExpressLane {
   }
 
   /**
-   * Keeps effects until the records that were polled together are folded, so that they leave
-   * together: one request instead of two or more, a first small one among them. What nobody waits
-   * for is kept a little longer, unless something that is waited for takes it along.
+   * Keeps the effects of one record until the records that were polled together are folded, or
+   * longer when nobody waits for them.
    */
   void hold(List<Announcement> effects) {
-    if (effects.isEmpty()) {
-      return;
-    }
-    long now = System.nanoTime();
-    if (held.isEmpty()) {
-      heldSince = now;
-    }
-    for (Announcement effect : effects) {
-      if (!effect.atLeisure()) {
-        heldIsAwaited = true;
-        awaitedAt = now;
-      }
-    }
-    held.addAll(effects);
-    if (held.size() >= MOST_HELD) {
+    unfolded--;
+    // Streams has more to do before it polls again, and somebody waits
+    if (held.add(effects) || (unfolded <= 0 && held.nanosLeft() <= 0)) {
       sendHeld();
     }
   }
 
+  /** Tells the lane of the calling thread, if it has one, how many records a poll has brought. */
+  static void polledByThread(int records) {
+    ExpressLane lane = OF_THREAD.get();
+    if (lane != null && records > 0) {
+      lane.unfolded = Math.max(0, lane.unfolded) + records;
+    }
+  }
+
   private void sendHeld() {
-    held.forEach(this::send);
-    held.clear();
-    heldIsAwaited = false;
+    held.take().forEach(this::send);
   }
 
   /** Sends what the lane of the calling thread holds, if it has one. */
@@ -161,10 +145,8 @@ public final class ExpressLane {
   }
 
   /**
-   * Sends what is due, for the lane of the calling thread, if it has one. Call it before each poll.
-   *
-   * <p>Where nobody has waited for anything for a while it rests first: each poll is a request to
-   * the brokers, and a few full ones cost less than many small ones (decision 0012).
+   * Sends what is due, for the lane of the calling thread, if it has one. Call it before each poll;
+   * it may take as long as {@link HeldEffects#LEISURE}.
    *
    * @param atMost how long the poll would take
    * @return how long it may take: what is still held becomes due then
@@ -175,19 +157,15 @@ public final class ExpressLane {
   }
 
   private Duration sendDue(Duration atMost) {
-    if (held.isEmpty()) {
+    if (held.mayRest()) {
+      LockSupport.parkNanos(held.nanosLeft());
+    }
+    long left = held.nanosLeft();
+    if (left <= 0) {
+      sendHeld();
       return atMost;
     }
-    long now = System.nanoTime();
-    long left = heldSince + LEISURE_NANOS - now;
-    if (!heldIsAwaited && left > 0) {
-      if (now - awaitedAt < PROMPT_NANOS) {
-        return atMost.toNanos() < left ? atMost : Duration.ofNanos(left);
-      }
-      LockSupport.parkNanos(left);
-    }
-    sendHeld();
-    return atMost;
+    return atMost.toNanos() < left ? atMost : Duration.ofNanos(left);
   }
 
   /** Sends an effect, or drops it when the lane has failed. Only an Error is thrown. */

@@ -52,7 +52,9 @@ final class HostConsumer extends KafkaConsumer<byte[], byte[]> {
       records.forEach(HostConsumer::tellLeaderEpoch);
       kept.put(partition, records);
     }
-    return new ConsumerRecords<>(kept, polled.nextOffsets());
+    ConsumerRecords<byte[], byte[]> all = new ConsumerRecords<>(kept, polled.nextOffsets());
+    ExpressLane.polledByThread(all.count());
+    return all;
   }
 
   private void pauseStopped() {

@@ -24,9 +24,15 @@ final class Callbacks implements AutoCloseable {
 
   private final Executor threads;
   private final @Nullable ThreadPoolExecutor pool;
+  private final ThreadLocal<Boolean> own = ThreadLocal.withInitial(() -> false);
   private long completedBefore; // one caller of look()
 
-  Callbacks() {
+  /**
+   * Makes some.
+   *
+   * @param drained called by the thread of a callback behind which no other waits
+   */
+  Callbacks(Runnable drained) {
     pool =
         new ThreadPoolExecutor(
             1,
@@ -38,9 +44,26 @@ final class Callbacks implements AutoCloseable {
               Thread thread = new Thread(task, "lock-client-callback");
               thread.setDaemon(true);
               return thread;
-            });
+            }) {
+          @Override
+          protected void beforeExecute(Thread thread, Runnable task) {
+            own.set(true);
+          }
+
+          @Override
+          protected void afterExecute(Runnable task, @Nullable Throwable error) {
+            if (getQueue().isEmpty()) {
+              drained.run();
+            }
+          }
+        };
     pool.allowCoreThreadTimeOut(true);
     threads = pool;
+  }
+
+  /** Tells a callback whether others wait behind it, which will send more. */
+  boolean isFollowed() {
+    return pool != null && own.get() && !pool.getQueue().isEmpty();
   }
 
   Callbacks(Executor threads) {

@@ -64,7 +64,7 @@ public final class ClientCore implements Commands, AutoCloseable {
   private final Set<Acquisition> acquisitions = ConcurrentHashMap.newKeySet();
   private final Tally tally = new Tally();
   private final AtomicLong sets = new AtomicLong();
-  private final Callbacks callbacks = new Callbacks();
+  private final Callbacks callbacks = new Callbacks(this::flush);
   private final Questions questions = new Questions(callbacks);
   private final NestingCheck nesting;
   private final ScheduledExecutorService timer = Chores.scheduler("lock-client-timer");
@@ -89,7 +89,7 @@ public final class ClientCore implements Commands, AutoCloseable {
     this.replyTo =
         new ReplyTo(
             replies, Partitions.of(client, count(layout, replies)), client, options.follower());
-    this.sender = new CommandSender(options, this::in);
+    this.sender = new CommandSender(options, this::in, callbacks::isFollowed);
     this.reader = new ReplyReader(options, replyTo, hearing::heard, this::isFollowing);
     reader.start();
     this.follower =
@@ -475,8 +475,14 @@ public final class ClientCore implements Commands, AutoCloseable {
             .allMatch(progress -> progress.state() == Follower.State.FOLLOWING);
   }
 
+  private void flush() {
+    sender.flush();
+  }
+
   private void look() {
     callbacks.look();
+    // a callback may wait for what it has sent itself
+    sender.flush();
     for (PartitionSession session : sessions.values()) {
       if (session.fellIntoJeopardy()) {
         session.grants().forEach(Granted::changed);

@@ -5,9 +5,12 @@ import dev.lockstep.schema.LockSchemas;
 import dev.lockstep.schema.SingleObjectCodec;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.ArrayDeque;
 import java.util.Map;
+import java.util.Queue;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.BiConsumer;
+import java.util.function.BooleanSupplier;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
@@ -56,15 +59,28 @@ final class CommandSender implements AutoCloseable {
     }
   }
 
+  /** One that is ready to go. */
+  private record Ready(Outgoing outgoing, ProducerRecord<byte[], byte[]> record) {}
+
+  private static final int MOST_HELD = 64;
+
   private final String topic;
   private final BiConsumer<Duration, Runnable> timer;
+  private final BooleanSupplier moreToCome;
+  private final Queue<Ready> held = new ArrayDeque<>(); // guarded by itself, in order of sending
   private final SingleObjectCodec codec = new SingleObjectCodec(LockSchemas.CATALOG);
   private final KafkaProducer<byte[], byte[]> producer;
   private volatile boolean closing;
   private volatile @Nullable String fault;
 
-  CommandSender(LockClientOptions options, BiConsumer<Duration, Runnable> timer) {
+  /**
+   * @param moreToCome tells the calling thread that it will send more at once, so that what it
+   *     sends now may wait for that and go in the same request
+   */
+  CommandSender(
+      LockClientOptions options, BiConsumer<Duration, Runnable> timer, BooleanSupplier moreToCome) {
     this.topic = options.config().named(LockSchemas.COMMANDS);
+    this.moreToCome = moreToCome;
     this.timer = timer;
     Map<String, Object> settings = options.config().client();
     settings.put("acks", "all");
@@ -84,10 +100,32 @@ final class CommandSender implements AutoCloseable {
       outgoing.dropped().run();
       return;
     }
+    Ready ready =
+        new Ready(outgoing, record(outgoing.session(), outgoing.key(), outgoing.command()));
+    synchronized (held) {
+      held.add(ready);
+      if (held.size() < MOST_HELD && moreToCome.getAsBoolean()) {
+        return;
+      }
+      flush();
+    }
+  }
+
+  /** Sends what is held; call it when nothing more comes. */
+  void flush() {
+    // one lock for all: commands of a session stay in their order
+    synchronized (held) {
+      for (Ready next = held.poll(); next != null; next = held.poll()) {
+        produce(next.outgoing(), next.record());
+      }
+    }
+  }
+
+  private void produce(Outgoing outgoing, ProducerRecord<byte[], byte[]> record) {
     try {
       var unused =
           producer.send(
-              record(outgoing.session(), outgoing.key(), outgoing.command()),
+              record,
               (metadata, error) -> {
                 if (error == null) {
                   fault = null;
@@ -115,6 +153,7 @@ final class CommandSender implements AutoCloseable {
 
   /** The last word to a partition: not sent again, the service expires the session otherwise. */
   void sendLast(PartitionSession session, String key, Object command) {
+    flush();
     var unused = producer.send(record(session, key, command));
   }
 
@@ -129,6 +168,7 @@ final class CommandSender implements AutoCloseable {
   @Override
   public void close() {
     closing = true;
+    flush();
     producer.close(Duration.ofSeconds(5));
   }
 
