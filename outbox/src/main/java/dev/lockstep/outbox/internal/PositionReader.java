@@ -26,6 +26,8 @@ final class PositionReader {
     settings.put("isolation.level", "read_committed");
     settings.put("enable.auto.commit", "false");
     settings.put("auto.offset.reset", "earliest");
+    // close() waits for the fetch that is under way, half a second by default
+    settings.put("fetch.max.wait.ms", "10");
     TopicPartition partition = new TopicPartition(topic, shard);
     RelayPosition position = RelayPosition.START;
     try (KafkaConsumer<byte[], byte[]> consumer =

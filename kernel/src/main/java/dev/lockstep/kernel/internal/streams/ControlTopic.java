@@ -308,6 +308,8 @@ public final class ControlTopic implements AutoCloseable {
     Map<String, Object> settings = new HashMap<>(client);
     settings.put("enable.auto.commit", "false");
     settings.put("auto.offset.reset", "earliest");
+    // close() waits for the fetch that is under way, half a second by default
+    settings.put("fetch.max.wait.ms", "10");
     return new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer());
   }
 }

@@ -38,6 +38,8 @@ public final class LogReader {
     consumerConfig.put("isolation.level", "read_committed");
     consumerConfig.put("auto.offset.reset", "none");
     consumerConfig.put("enable.auto.commit", "false");
+    // close() waits for the fetch that is under way, half a second by default
+    consumerConfig.put("fetch.max.wait.ms", "10");
   }
 
   /** Returns begin and end as they are now. */

@@ -100,6 +100,8 @@ public final class ClientCore implements Commands, AutoCloseable {
                 (partition, effect) -> reader.take(effect))
             : null;
     Chores.repeat(timer, Math.max(200, options.ttl().toMillis() / 4), this::beat);
+    // a callback may wait for what it has sent itself; not on `watch`: this may block
+    Chores.repeat(timer, LOOK_MS, sender::flush);
     Chores.repeat(watch, LOOK_MS, this::look);
   }
 
@@ -481,8 +483,6 @@ public final class ClientCore implements Commands, AutoCloseable {
 
   private void look() {
     callbacks.look();
-    // a callback may wait for what it has sent itself
-    sender.flush();
     for (PartitionSession session : sessions.values()) {
       if (session.fellIntoJeopardy()) {
         session.grants().forEach(Granted::changed);
