@@ -90,10 +90,7 @@ public final class LockHistory {
         new TopicPartition(
             config.named(LockSchemas.EVENTS),
             Partitions.of(key, LockLayout.read(config).getPartitions()));
-    Map<String, Object> settings = config.client();
-    settings.put("enable.auto.commit", "false");
-    // close() waits for the fetch that is under way, half a second by default
-    settings.put("fetch.max.wait.ms", "10");
+    Map<String, Object> settings = config.shortRead();
     try (KafkaConsumer<byte[], byte[]> consumer =
         new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
       consumer.assign(List.of(partition));

@@ -65,6 +65,21 @@ public record LockstepConfig(
   }
 
   /**
+   * Returns the settings for a consumer that reads up to an end and is closed: from the beginning
+   * where no offset is given, committing none.
+   *
+   * @return a new map that the caller may add to
+   */
+  public Map<String, Object> shortRead() {
+    Map<String, Object> settings = client();
+    settings.put("enable.auto.commit", "false");
+    settings.put("auto.offset.reset", "earliest");
+    // close(), and the next partition, wait for the fetch under way: half a second by default
+    settings.put("fetch.max.wait.ms", "10");
+    return settings;
+  }
+
+  /**
    * Returns a physical name.
    *
    * @param name name of a topic, group or application without prefix

@@ -86,7 +86,7 @@ public final class LogFollower implements AutoCloseable {
     this.layout = layout;
     this.sink = sink;
     this.admin = Admin.create(config.client());
-    this.log = new LogReader(admin, config.client(), ANSWER);
+    this.log = new LogReader(admin, config, ANSWER);
     Map<String, Object> settings = config.client();
     // as the host reads: a record of an aborted transaction exists for neither
     settings.put("isolation.level", "read_committed");

@@ -38,12 +38,9 @@ final class Seed {
    */
   static MapRows read(LockstepConfig config, TopicPartition changelog) {
     MapRows rows = new MapRows();
-    Map<String, Object> settings = config.client();
+    Map<String, Object> settings = config.shortRead();
     settings.put("isolation.level", "read_committed");
-    settings.put("enable.auto.commit", "false");
-    settings.put("auto.offset.reset", "earliest");
     settings.put("allow.auto.create.topics", "false");
-    settings.put("fetch.max.wait.ms", "50");
     settings.put("max.poll.records", "10000");
     try (KafkaConsumer<byte[], byte[]> consumer =
         new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {

@@ -41,15 +41,15 @@ public final class ControlTopic implements AutoCloseable {
   /** Behind the name of an input topic: the epoch that is being started. */
   private static final String NEXT = "/next";
 
-  private final Map<String, Object> client;
+  private final LockstepConfig config;
   private final String control;
   private final RecordCodec codec = new SingleObjectCodec(KernelSchemas.CATALOG);
   private final KafkaProducer<byte[], byte[]> producer;
 
   public ControlTopic(LockstepConfig config) {
-    this.client = config.client();
+    this.config = config;
     this.control = TopicPlan.controlTopic(config);
-    Map<String, Object> settings = new HashMap<>(client);
+    Map<String, Object> settings = config.client();
     settings.put("acks", "all");
     settings.put("linger.ms", "0");
     producer = new KafkaProducer<>(settings, new ByteArraySerializer(), new ByteArraySerializer());
@@ -115,7 +115,7 @@ public final class ControlTopic implements AutoCloseable {
    * @return false when somebody else wrote before or in between, or it could not be written
    */
   boolean begin(Layout layout, List<CarriedRecord> carried) {
-    Map<String, Object> settings = new HashMap<>(client);
+    Map<String, Object> settings = config.client();
     settings.put("acks", "all");
     settings.put("delivery.timeout.ms", "15000");
     settings.put("request.timeout.ms", "5000");
@@ -305,11 +305,7 @@ public final class ControlTopic implements AutoCloseable {
   }
 
   private KafkaConsumer<byte[], byte[]> consumer() {
-    Map<String, Object> settings = new HashMap<>(client);
-    settings.put("enable.auto.commit", "false");
-    settings.put("auto.offset.reset", "earliest");
-    // close() waits for the fetch that is under way, half a second by default
-    settings.put("fetch.max.wait.ms", "10");
-    return new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+    return new KafkaConsumer<>(
+        config.shortRead(), new ByteArrayDeserializer(), new ByteArrayDeserializer());
   }
 }

@@ -1,7 +1,7 @@
 package dev.lockstep.kernel.internal.streams;
 
+import dev.lockstep.schema.LockstepConfig;
 import java.time.Duration;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
@@ -31,15 +31,12 @@ public final class LogReader {
   private final Map<String, Object> consumerConfig;
   private final Duration timeout;
 
-  public LogReader(Admin admin, Map<String, Object> client, Duration timeout) {
+  public LogReader(Admin admin, LockstepConfig config, Duration timeout) {
     this.admin = admin;
     this.timeout = timeout;
-    this.consumerConfig = new HashMap<>(client);
+    this.consumerConfig = config.shortRead();
     consumerConfig.put("isolation.level", "read_committed");
     consumerConfig.put("auto.offset.reset", "none");
-    consumerConfig.put("enable.auto.commit", "false");
-    // close() waits for the fetch that is under way, half a second by default
-    consumerConfig.put("fetch.max.wait.ms", "10");
   }
 
   /** Returns begin and end as they are now. */

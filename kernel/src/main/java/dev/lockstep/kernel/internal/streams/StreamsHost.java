@@ -86,7 +86,7 @@ public final class StreamsHost implements AutoCloseable {
       String application =
           StreamsSettings.applicationId(options.config(), machine, layout.getTopicEpoch());
       applicationId = application;
-      LogReader log = new LogReader(admin, options.config().client(), Duration.ofSeconds(3));
+      LogReader log = new LogReader(admin, options.config(), Duration.ofSeconds(3));
       LogGuard guard = new LogGuard(log, stopped, alarms);
       Ticker ticker = ticker(layout);
       LocalState local = new LocalState(options.stateDirectory(), application);

@@ -29,12 +29,8 @@ public final class TopicDump implements AutoCloseable {
 
   public TopicDump(LockstepConfig config) {
     this.config = config;
-    Map<String, Object> settings = config.client();
+    Map<String, Object> settings = config.shortRead();
     settings.put("isolation.level", "read_committed");
-    settings.put("enable.auto.commit", "false");
-    settings.put("auto.offset.reset", "earliest");
-    // the answer to a partition that was just let go would otherwise hold up the next for 500 ms
-    settings.put("fetch.max.wait.ms", "10");
     this.consumer =
         new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer());
   }

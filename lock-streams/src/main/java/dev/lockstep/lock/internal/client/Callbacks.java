@@ -61,14 +61,14 @@ final class Callbacks implements AutoCloseable {
     threads = pool;
   }
 
-  /** Tells a callback whether others wait behind it, which will send more. */
-  boolean isFollowed() {
-    return pool != null && own.get() && !pool.getQueue().isEmpty();
-  }
-
   Callbacks(Executor threads) {
     this.threads = threads;
     this.pool = null;
+  }
+
+  /** Tells a callback whether others wait behind it, which will send more. */
+  boolean isFollowed() {
+    return pool != null && own.get() && !pool.getQueue().isEmpty();
   }
 
   void run(Runnable task) {
