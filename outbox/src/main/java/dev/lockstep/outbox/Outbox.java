@@ -1,8 +1,8 @@
 package dev.lockstep.outbox;
 
-import dev.lockstep.outbox.internal.BufferingTransaction;
-import dev.lockstep.outbox.internal.Migration;
-import dev.lockstep.outbox.internal.TopicTable;
+import dev.lockstep.outbox.internal.write.BufferingTransaction;
+import dev.lockstep.outbox.internal.write.Migration;
+import dev.lockstep.outbox.internal.write.TopicTable;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.util.List;
@@ -65,9 +65,9 @@ public final class Outbox {
   }
 
   /**
-   * Creates the tables if they are missing. Who keeps migrations with a tool copies the script
-   * {@code dev/lockstep/outbox/migration/V1__lockstep_outbox.sql} of the jar into one of his own;
-   * this method then finds the tables and does nothing.
+   * Brings the tables up to this version. Who keeps migrations with Flyway adds the location {@code
+   * classpath:dev/lockstep/outbox/migration/postgresql}; this method then finds the tables as they
+   * should be and does nothing.
    *
    * @throws OutboxException when the database refuses
    */
@@ -85,7 +85,20 @@ public final class Outbox {
    * @throws OutboxException when the topic is known with another lane or count
    */
   public void register(String topic, Lane lane, int partitions) {
-    topics.register(topic, lane, partitions);
+    register(topic, lane, partitions, PoisonPolicy.BLOCK_KEY);
+  }
+
+  /**
+   * Makes a topic known. Its lane cannot be changed; its policy can.
+   *
+   * @param topic physical name
+   * @param lane how its messages leave
+   * @param partitions keys are hashed modulo this; 0: as many as the topic has
+   * @param onPoison what becomes of a message that Kafka refuses
+   * @throws OutboxException when the topic is known with another lane or count
+   */
+  public void register(String topic, Lane lane, int partitions, PoisonPolicy onPoison) {
+    topics.register(topic, lane, partitions, onPoison);
   }
 
   /**

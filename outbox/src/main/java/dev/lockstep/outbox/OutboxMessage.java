@@ -1,6 +1,7 @@
 package dev.lockstep.outbox;
 
 import java.nio.charset.StandardCharsets;
+import java.time.Instant;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.UUID;
@@ -11,9 +12,13 @@ import org.jspecify.annotations.Nullable;
  *
  * @param id identity of the message; receivers drop repeats by it
  * @param topic physical name of a registered topic
- * @param key record key; messages of one key keep their order. Null: no order
+ * @param key record key; messages of one key keep their order. Null: order is kept by {@code
+ *     partition} if there is one, else not at all
  * @param payload record value; null is a tombstone
  * @param headers further record headers, text
+ * @param partition of the topic; null: by the key's hash
+ * @param notBefore it is not published before this time, by the database's clock; it then takes its
+ *     place behind what was committed meanwhile. Null: at once
  */
 @SuppressWarnings("ArrayRecordComponent") // never compared
 public record OutboxMessage(
@@ -21,11 +26,18 @@ public record OutboxMessage(
     String topic,
     byte @Nullable [] key,
     byte @Nullable [] payload,
-    Map<String, String> headers) {
+    Map<String, String> headers,
+    @Nullable Integer partition,
+    @Nullable Instant notBefore) {
 
-  /** Copies the headers. */
+  /** Copies the headers and checks the partition. */
   public OutboxMessage {
     headers = Map.copyOf(headers);
+    if (partition != null && partition < 0) {
+      throw new IllegalArgumentException(
+          "Message %s to '%s' asks for partition %d; partitions count from 0"
+              .formatted(id, topic, partition));
+    }
   }
 
   /**
@@ -37,8 +49,30 @@ public record OutboxMessage(
    * @return message without further headers
    */
   public static OutboxMessage of(String topic, String key, byte[] payload) {
-    return new OutboxMessage(
-        UUID.randomUUID(), topic, key.getBytes(StandardCharsets.UTF_8), payload, Map.of());
+    return of(topic, key.getBytes(StandardCharsets.UTF_8), payload);
+  }
+
+  /**
+   * Makes a message with a random id.
+   *
+   * @param topic physical name of a registered topic
+   * @param key record key; null: no order is asked for
+   * @param payload record value; null is a tombstone
+   * @return message without further headers
+   */
+  public static OutboxMessage of(String topic, byte @Nullable [] key, byte @Nullable [] payload) {
+    return new OutboxMessage(UUID.randomUUID(), topic, key, payload, Map.of(), null, null);
+  }
+
+  /**
+   * Makes the message that deletes a key from a compacted topic.
+   *
+   * @param topic physical name of a registered topic
+   * @param key record key, UTF-8
+   * @return message without payload
+   */
+  public static OutboxMessage tombstone(String topic, String key) {
+    return of(topic, key.getBytes(StandardCharsets.UTF_8), null);
   }
 
   /**
@@ -51,6 +85,26 @@ public record OutboxMessage(
   public OutboxMessage withHeader(String name, String value) {
     Map<String, String> more = new LinkedHashMap<>(headers);
     more.put(name, value);
-    return new OutboxMessage(id, topic, key, payload, more);
+    return new OutboxMessage(id, topic, key, payload, more, partition, notBefore);
+  }
+
+  /**
+   * Returns a copy for a partition of the caller's choice.
+   *
+   * @param number from 0; a row for a partition that the topic does not have is poison
+   * @return changed copy
+   */
+  public OutboxMessage toPartition(int number) {
+    return new OutboxMessage(id, topic, key, payload, headers, number, notBefore);
+  }
+
+  /**
+   * Returns a copy that leaves later.
+   *
+   * @param time by the database's clock
+   * @return changed copy
+   */
+  public OutboxMessage notBefore(Instant time) {
+    return new OutboxMessage(id, topic, key, payload, headers, partition, time);
   }
 }

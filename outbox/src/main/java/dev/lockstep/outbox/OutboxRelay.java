@@ -1,7 +1,7 @@
 package dev.lockstep.outbox;
 
-import dev.lockstep.outbox.internal.RelayGroup;
-import dev.lockstep.outbox.internal.TopicTable;
+import dev.lockstep.outbox.internal.relay.RelayGroup;
+import dev.lockstep.outbox.internal.write.TopicTable;
 
 /**
  * Publishes what an {@link Outbox} holds. Runs inside the service or beside it; several relays of

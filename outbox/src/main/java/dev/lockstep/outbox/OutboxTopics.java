@@ -1,6 +1,5 @@
 package dev.lockstep.outbox;
 
-import dev.lockstep.outbox.internal.OutboxShards;
 import dev.lockstep.schema.TopicSpec;
 
 /** Topics of an outbox. */
@@ -12,9 +11,9 @@ public final class OutboxTopics {
    * Plans the topic that keeps a relay's positions.
    *
    * @param options name of the outbox and prefix of the environment
-   * @return compacted topic with one partition per shard
+   * @return compacted topic with one partition per shard, those of the exactly-once lane first
    */
   public static TopicSpec positions(RelayOptions options) {
-    return TopicSpec.compacted(options.positionsTopic(), OutboxShards.ALL);
+    return TopicSpec.compacted(options.positionsTopic(), 2 * options.shards());
   }
 }

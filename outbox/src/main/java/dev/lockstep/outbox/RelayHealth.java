@@ -1,5 +1,6 @@
 package dev.lockstep.outbox;
 
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
@@ -8,17 +9,22 @@ import java.util.Optional;
  *
  * @param shards state of each shard that this relay owns
  * @param faults what is wrong now, by shard; empty when all is well
+ * @param blocked what waits in {@code lockstep_outbox_parked}, in the shards of this relay: keys
+ *     and topics, with the reason; at most 100
  * @param groupFault why this relay gets no shards now; empty when all is well
  */
 public record RelayHealth(
-    Map<Integer, String> shards, Map<Integer, String> faults, Optional<String> groupFault) {
+    Map<Integer, String> shards,
+    Map<Integer, String> faults,
+    List<String> blocked,
+    Optional<String> groupFault) {
 
   /**
-   * Tells whether every owned shard is being published.
+   * Tells whether everything that is committed is being published.
    *
-   * @return true when there are no faults
+   * @return true when nothing is wrong and nothing is blocked
    */
   public boolean isHealthy() {
-    return faults.isEmpty() && groupFault.isEmpty();
+    return faults.isEmpty() && blocked.isEmpty() && groupFault.isEmpty();
   }
 }

@@ -12,13 +12,16 @@ import java.util.regex.Pattern;
  * @param config how to reach Kafka
  * @param name name of the outbox: part of topic, group and transactional ids. Lower case letters,
  *     digits, dashes
- * @param pageRows most rows in one Kafka transaction or express flush, 1 to 100,000
+ * @param shards of each lane, 1 to 64; what the ledger was configured with
+ * @param pageRows most rows in one Kafka transaction or express flush, 1 to 100,000; a page also
+ *     ends at 8 MiB, and shrinks while it takes longer than a quarter of {@code transactionTimeout}
  * @param longestPoll longest pause between polls of an idle outbox
  * @param transactionTimeout after which Kafka ends the transaction of a dead relay, 5 s to 15 min
  */
 public record RelayOptions(
     LockstepConfig config,
     String name,
+    int shards,
     int pageRows,
     Duration longestPoll,
     Duration transactionTimeout) {
@@ -30,6 +33,9 @@ public record RelayOptions(
     List<String> faults = new ArrayList<>();
     if (!NAME.matcher(name).matches()) {
       faults.add("name '%s' does not match %s".formatted(name, NAME.pattern()));
+    }
+    if (shards < 1 || shards > 64) {
+      faults.add("shards must be 1 to 64, is " + shards);
     }
     if (pageRows < 1 || pageRows > 100_000) {
       faults.add("pageRows must be 1 to 100000, is " + pageRows);
@@ -48,14 +54,56 @@ public record RelayOptions(
   }
 
   /**
-   * Makes options with pages of 2,000 rows and polls at most 250 ms apart.
+   * Makes options with two shards of each lane, pages of 10,000 rows and polls at most 250 ms
+   * apart.
    *
    * @param config how to reach Kafka
    * @param name name of the outbox
    * @return options
    */
   public static RelayOptions of(LockstepConfig config, String name) {
-    return new RelayOptions(config, name, 2_000, Duration.ofMillis(250), Duration.ofSeconds(30));
+    return new RelayOptions(
+        config, name, 2, 10_000, Duration.ofMillis(250), Duration.ofSeconds(30));
+  }
+
+  /**
+   * Returns options for a ledger that was configured with another number of shards.
+   *
+   * @param number of each lane
+   * @return changed copy
+   */
+  public RelayOptions withShards(int number) {
+    return new RelayOptions(config, name, number, pageRows, longestPoll, transactionTimeout);
+  }
+
+  /**
+   * Returns options with other pages.
+   *
+   * @param rows most rows in one Kafka transaction
+   * @return changed copy
+   */
+  public RelayOptions withPageRows(int rows) {
+    return new RelayOptions(config, name, shards, rows, longestPoll, transactionTimeout);
+  }
+
+  /**
+   * Returns options with another pace of an idle outbox.
+   *
+   * @param longest pause between polls
+   * @return changed copy
+   */
+  public RelayOptions withLongestPoll(Duration longest) {
+    return new RelayOptions(config, name, shards, pageRows, longest, transactionTimeout);
+  }
+
+  /**
+   * Returns options with another transaction timeout.
+   *
+   * @param timeout after which Kafka ends the transaction of a dead relay
+   * @return changed copy
+   */
+  public RelayOptions withTransactionTimeout(Duration timeout) {
+    return new RelayOptions(config, name, shards, pageRows, longestPoll, timeout);
   }
 
   /**

@@ -292,8 +292,10 @@ class OutboxIT {
   void brokerOutageIsToldWhileItLasts() throws Exception {
     outbox.register(topic, Lane.EXACTLY_ONCE, 0);
     RelayOptions quick =
-        new RelayOptions(
-            options.config(), options.name(), 100, Duration.ofMillis(50), Duration.ofSeconds(5));
+        options
+            .withPageRows(100)
+            .withLongestPoll(Duration.ofMillis(50))
+            .withTransactionTimeout(Duration.ofSeconds(5));
     try (OutboxRelay relay = OutboxRelay.start(outbox, quick)) {
       outbox.inTransaction(tx -> tx.publish(OutboxMessage.of(topic, "k", new byte[] {1})));
       await().atMost(Duration.ofSeconds(30)).until(() -> read(topic).size() == 1);

@@ -1,4 +1,4 @@
-package dev.lockstep.outbox.internal;
+package dev.lockstep.outbox.internal.write;
 
 import dev.lockstep.outbox.OutboxException;
 import dev.lockstep.outbox.OutboxMessage;
@@ -6,9 +6,7 @@ import dev.lockstep.outbox.OutboxTransaction;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Proxy;
-import java.nio.charset.StandardCharsets;
 import java.sql.Connection;
-import java.sql.PreparedStatement;
 import java.sql.SQLException;
 import java.sql.Savepoint;
 import java.util.ArrayList;
@@ -16,7 +14,6 @@ import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -27,10 +24,6 @@ public final class BufferingTransaction implements OutboxTransaction, AutoClosea
 
   private static final Set<String> NOT_HERE =
       Set.of("commit", "close", "abort", "setAutoCommit", "setTransactionIsolation");
-
-  private static final String INSERT =
-      "INSERT INTO lockstep_outbox (lane, ordering_key, id, topic, msg_key, payload, headers)"
-          + " VALUES (?, ?, ?, ?, ?, ?, ?)";
 
   private final Connection connection;
   private final Connection guarded;
@@ -72,24 +65,13 @@ public final class BufferingTransaction implements OutboxTransaction, AutoClosea
     buffer.add(message);
   }
 
-  /** Inserts what is buffered, in one round trip; true when there was any. */
+  /** Inserts what is buffered, in one statement however much it is; true when there was any. */
   public boolean flush() throws SQLException {
     if (buffer.isEmpty()) {
       return false;
     }
-    try (PreparedStatement insert = connection.prepareStatement(INSERT)) {
-      for (OutboxMessage message : buffer) {
-        insert.setInt(1, topics.get(message.topic(), connection).lane().code());
-        insert.setBytes(2, orderingKey(message));
-        insert.setObject(3, message.id());
-        insert.setString(4, message.topic());
-        insert.setBytes(5, message.key());
-        insert.setBytes(6, message.payload());
-        insert.setArray(7, connection.createArrayOf("text", headers(message)));
-        insert.addBatch();
-      }
-      insert.executeBatch();
-    }
+    new MessageRows(connection, topic -> topics.get(topic, connection).lane().code())
+        .insert(buffer);
     buffer.clear();
     return true;
   }
@@ -134,24 +116,5 @@ public final class BufferingTransaction implements OutboxTransaction, AutoClosea
       bytes += header.getKey().length() + header.getValue().length();
     }
     return bytes;
-  }
-
-  /** The key, or the message's own id when it has none: no order is asked for then. */
-  private static byte[] orderingKey(OutboxMessage message) {
-    byte[] key = message.key();
-    UUID id = message.id();
-    return key != null ? key : id.toString().getBytes(StandardCharsets.UTF_8);
-  }
-
-  private static Object[] headers(OutboxMessage message) {
-    List<String> flat = new ArrayList<>();
-    message
-        .headers()
-        .forEach(
-            (name, value) -> {
-              flat.add(name);
-              flat.add(value);
-            });
-    return flat.toArray();
   }
 }

@@ -1,7 +1,8 @@
-package dev.lockstep.outbox.internal;
+package dev.lockstep.outbox.internal.write;
 
 import dev.lockstep.outbox.Lane;
 import dev.lockstep.outbox.OutboxException;
+import dev.lockstep.outbox.PoisonPolicy;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -10,30 +11,39 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.concurrent.TimeUnit;
 import javax.sql.DataSource;
+import org.jspecify.annotations.Nullable;
 
 /** The registered topics, kept in memory: a writer asks the database only for one that is new. */
 public final class TopicTable {
 
   /** One row of {@code lockstep_outbox_topic}; partitions 0: as many as the topic has. */
-  public record Topic(String name, Lane lane, int partitions, int maxBytes) {}
+  public record Topic(
+      String name, Lane lane, int partitions, int maxBytes, PoisonPolicy onPoison) {}
+
+  private static final long MISS_NANOS = TimeUnit.SECONDS.toNanos(1);
+  private static final long OLD_NANOS = TimeUnit.MINUTES.toNanos(1);
 
   private final DataSource dataSource;
   private volatile Map<String, Topic> known = Map.of();
+  private volatile long readAt = System.nanoTime();
 
   public TopicTable(DataSource dataSource) {
     this.dataSource = dataSource;
   }
 
-  public void register(String topic, Lane lane, int partitions) {
+  public void register(String topic, Lane lane, int partitions, PoisonPolicy onPoison) {
     try (Connection connection = dataSource.getConnection();
         PreparedStatement insert =
             connection.prepareStatement(
-                "INSERT INTO lockstep_outbox_topic (topic, lane, partitions) VALUES (?, ?, nullif(?, 0))"
-                    + " ON CONFLICT (topic) DO NOTHING")) {
+                "INSERT INTO lockstep_outbox_topic (topic, lane, partitions, on_poison)"
+                    + " VALUES (?, ?, nullif(?, 0), ?)"
+                    + " ON CONFLICT (topic) DO UPDATE SET on_poison = EXCLUDED.on_poison")) {
       insert.setString(1, topic);
       insert.setInt(2, lane.code());
       insert.setInt(3, partitions);
+      insert.setInt(4, onPoison.code());
       insert.executeUpdate();
       known = readAll(connection);
     } catch (SQLException e) {
@@ -48,12 +58,32 @@ public final class TopicTable {
   }
 
   /**
-   * Returns a registered topic; reads the table again for one that is not yet known.
+   * Returns a registered topic, or null; reads the table again for one that is not yet known, once
+   * a second at most.
+   *
+   * @param connection one that the caller has
+   */
+  public @Nullable Topic find(String topic, Connection connection) {
+    Topic found = known.get(topic);
+    if (found == null && System.nanoTime() - readAt > MISS_NANOS) {
+      try {
+        known = readAll(connection);
+      } catch (SQLException e) {
+        throw new OutboxException("Registered topics could not be read", e);
+      }
+      found = known.get(topic);
+    }
+    return found;
+  }
+
+  /**
+   * Returns a registered topic; reads the table again for one that is not yet known, and once a
+   * minute: relays keep the limits there.
    *
    * @param connection one that the caller has: asking the pool for another could wait for ever
    */
   public Topic get(String topic, Connection connection) {
-    Topic found = known.get(topic);
+    Topic found = System.nanoTime() - readAt > OLD_NANOS ? null : known.get(topic);
     if (found == null) {
       try {
         known = readAll(connection);
@@ -71,25 +101,31 @@ public final class TopicTable {
   }
 
   /** Returns the names of all registered topics. */
-  Set<String> registered() throws SQLException {
+  public Set<String> registered() throws SQLException {
     try (Connection connection = dataSource.getConnection()) {
       known = readAll(connection);
       return new TreeSet<>(known.keySet());
     }
   }
 
-  private static Map<String, Topic> readAll(Connection connection) throws SQLException {
+  private Map<String, Topic> readAll(Connection connection) throws SQLException {
     Map<String, Topic> all = new HashMap<>();
     try (PreparedStatement select =
             connection.prepareStatement(
-                "SELECT topic, lane, coalesce(partitions, 0), max_bytes FROM lockstep_outbox_topic");
+                "SELECT topic, lane, coalesce(partitions, 0), max_bytes, on_poison FROM lockstep_outbox_topic");
         ResultSet rows = select.executeQuery()) {
       while (rows.next()) {
         all.put(
             rows.getString(1),
-            new Topic(rows.getString(1), Lane.of(rows.getInt(2)), rows.getInt(3), rows.getInt(4)));
+            new Topic(
+                rows.getString(1),
+                Lane.of(rows.getInt(2)),
+                rows.getInt(3),
+                rows.getInt(4),
+                PoisonPolicy.of(rows.getInt(5))));
       }
     }
+    readAt = System.nanoTime();
     return Map.copyOf(all);
   }
 }

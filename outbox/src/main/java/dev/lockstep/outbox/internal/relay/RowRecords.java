@@ -1,6 +1,6 @@
-package dev.lockstep.outbox.internal;
+package dev.lockstep.outbox.internal.relay;
 
-import dev.lockstep.outbox.internal.LedgerReader.LedgerRow;
+import dev.lockstep.outbox.internal.write.TopicTable.Topic;
 import dev.lockstep.schema.LockstepHeaders;
 import dev.lockstep.schema.Partitions;
 import dev.lockstep.schema.RowSource;
@@ -21,20 +21,31 @@ final class RowRecords {
   private final UUID source;
   private final int shard;
   private final long relayEpoch;
-  private final Function<String, TopicTable.Topic> topics;
-  private final Map<String, Long> sent = new HashMap<>();
+  private final Function<String, @Nullable Topic> topics;
+  private Map<String, Long> sent = new HashMap<>();
+  private Map<String, Long> sentBefore = Map.of();
 
   RowRecords(
       String name,
       UUID source,
       int shard,
       long relayEpoch,
-      Function<String, TopicTable.Topic> topics) {
+      Function<String, @Nullable Topic> topics) {
     this.name = name;
     this.source = source;
     this.shard = shard;
     this.relayEpoch = relayEpoch;
     this.topics = topics;
+  }
+
+  /** A page begins. */
+  void begin() {
+    sentBefore = new HashMap<>(sent);
+  }
+
+  /** Nothing of the page was published: its numbers are used again. */
+  void rollback() {
+    sent = new HashMap<>(sentBefore);
   }
 
   ProducerRecord<byte[], byte[]> of(LedgerRow row) {
@@ -60,7 +71,8 @@ final class RowRecords {
     if (row.partition() != null) {
       return row.partition();
     }
-    int count = topics.apply(row.topic()).partitions();
+    Topic topic = topics.apply(row.topic());
+    int count = topic == null ? 0 : topic.partitions();
     byte[] key = row.key();
     return count == 0 || key == null ? null : Partitions.of(key, count);
   }

@@ -1,17 +1,14 @@
-package dev.lockstep.outbox.internal;
+package dev.lockstep.outbox.internal.relay;
 
-import dev.lockstep.outbox.internal.LedgerReader.LedgerRow;
+import dev.lockstep.outbox.RelayOptions;
 import java.time.Duration;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Function;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.KafkaException;
-import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -26,14 +23,15 @@ final class ExpressSender implements LaneSender {
 
   private static final long POSITION_EVERY_NANOS = TimeUnit.MILLISECONDS.toNanos(50);
   private static final int POSITION_EVERY_ROWS = 1_000;
-  private static final Duration DELIVERY = Duration.ofSeconds(20);
+
+  private record Failed(LedgerRow row, Throwable cause) {}
 
   private final KafkaProducer<byte[], byte[]> transactional;
   private final KafkaProducer<byte[], byte[]> plain;
   private final RowRecords records;
   private final Function<RelayPosition, ProducerRecord<byte[], byte[]>> positions;
   private final AtomicLong acknowledged = new AtomicLong();
-  private volatile @Nullable Throwable failure;
+  private volatile @Nullable Failed failure;
   private long sent;
   private @Nullable RelayPosition pending;
   private int pendingRows;
@@ -41,29 +39,19 @@ final class ExpressSender implements LaneSender {
 
   ExpressSender(
       KafkaProducer<byte[], byte[]> transactional,
-      Map<String, Object> client,
+      RelayOptions options,
       RowRecords records,
       Function<RelayPosition, ProducerRecord<byte[], byte[]>> positions) {
     this.transactional = transactional;
     this.records = records;
     this.positions = positions;
-    Map<String, Object> settings = new HashMap<>(client);
-    settings.put("acks", "all");
-    settings.put("enable.idempotence", "true");
-    settings.put("max.in.flight.requests.per.connection", "1");
-    settings.put("linger.ms", "0");
-    settings.put("batch.size", 128 * 1024);
-    settings.put("request.timeout.ms", "4000");
-    settings.put("delivery.timeout.ms", (int) DELIVERY.toMillis());
-    settings.put("max.block.ms", DELIVERY.toMillis());
-    this.plain =
-        new KafkaProducer<>(settings, new ByteArraySerializer(), new ByteArraySerializer());
+    this.plain = Producers.express(options);
   }
 
   @Override
   public void commit(List<LedgerRow> rows, RelayPosition position) {
     for (LedgerRow row : rows) {
-      send(records.of(row));
+      send(row);
     }
     awaitAll();
     pending = position;
@@ -84,6 +72,11 @@ final class ExpressSender implements LaneSender {
   }
 
   @Override
+  public void settle() {
+    commitPosition();
+  }
+
+  @Override
   public void close() {
     plain.close(Duration.ZERO);
   }
@@ -101,7 +94,7 @@ final class ExpressSender implements LaneSender {
     committedAt = System.nanoTime();
   }
 
-  private void send(ProducerRecord<byte[], byte[]> record) {
+  private void send(LedgerRow row) {
     if (failure != null) {
       return;
     }
@@ -109,22 +102,22 @@ final class ExpressSender implements LaneSender {
     try {
       var unused =
           plain.send(
-              record,
+              records.of(row),
               (metadata, error) -> {
                 if (error != null) {
-                  fail(error);
+                  fail(row, error);
                 } else {
                   acknowledged.incrementAndGet();
                 }
               });
     } catch (RuntimeException e) {
-      fail(e);
+      fail(row, e);
     }
   }
 
-  private void fail(Throwable error) {
+  private void fail(LedgerRow row, Throwable error) {
     if (failure == null) {
-      failure = error;
+      failure = new Failed(row, error);
       plain.close(Duration.ZERO);
     }
   }
@@ -133,10 +126,19 @@ final class ExpressSender implements LaneSender {
     if (failure == null) {
       plain.flush();
     }
-    Throwable cause = failure;
-    if (cause != null || acknowledged.get() != sent) {
+    Failed failed = failure;
+    if (failed != null) {
+      SendFailure kind = SendFailure.of(failed.cause());
+      if (kind == SendFailure.RECORD || kind == SendFailure.TOPIC) {
+        throw new RefusedException(failed.row(), false, failed.cause());
+      }
       throw new KafkaException(
-          "%d express rows are not acknowledged".formatted(sent - acknowledged.get()), cause);
+          "%d express rows are not acknowledged".formatted(sent - acknowledged.get()),
+          failed.cause());
+    }
+    if (acknowledged.get() != sent) {
+      throw new KafkaException(
+          "%d express rows are not acknowledged".formatted(sent - acknowledged.get()));
     }
   }
 }

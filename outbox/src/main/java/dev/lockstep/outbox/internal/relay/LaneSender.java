@@ -1,6 +1,5 @@
-package dev.lockstep.outbox.internal;
+package dev.lockstep.outbox.internal.relay;
 
-import dev.lockstep.outbox.internal.LedgerReader.LedgerRow;
 import java.util.List;
 
 /** How rows and the position behind them reach Kafka. Used by one thread. */
@@ -9,10 +8,14 @@ interface LaneSender extends AutoCloseable {
   /**
    * Publishes rows and moves the position behind them.
    *
+   * @throws RefusedException when a record or a topic is to blame
    * @throws org.apache.kafka.common.KafkaException when the outcome is a failure or not known: the
    *     caller starts again from the position in the topic
    */
   void commit(List<LedgerRow> rows, RelayPosition position);
+
+  /** Commits a position that was put off, if there is one. */
+  default void settle() {}
 
   /** Told when there is nothing to publish. */
   default void idle() {}

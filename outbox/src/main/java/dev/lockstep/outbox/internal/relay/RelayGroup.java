@@ -1,13 +1,14 @@
-package dev.lockstep.outbox.internal;
+package dev.lockstep.outbox.internal.relay;
 
 import dev.lockstep.outbox.OutboxException;
 import dev.lockstep.outbox.RelayHealth;
 import dev.lockstep.outbox.RelayOptions;
+import dev.lockstep.outbox.internal.write.TopicTable;
+import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -16,6 +17,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.LockSupport;
 import javax.sql.DataSource;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
+import org.apache.kafka.clients.consumer.CooperativeStickyAssignor;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.PartitionInfo;
@@ -40,20 +42,31 @@ public final class RelayGroup implements AutoCloseable {
   /** A shard and its thread. */
   private record Running(ShardRelay relay, Thread thread) {}
 
+  private static final long REJOIN_NANOS = Duration.ofSeconds(1).toNanos();
+
   private final DataSource dataSource;
   private final TopicTable topics;
   private final RelayOptions options;
   private final Map<Integer, Running> running = new ConcurrentHashMap<>();
   private final KafkaConsumer<byte[], byte[]> consumer;
   private final Thread thread;
+  private final Destinations destinations;
+  private final Housekeeping housekeeping;
   private volatile boolean stopping;
+  private volatile boolean fenced;
   private volatile @Nullable String fault;
 
   public RelayGroup(DataSource dataSource, TopicTable topics, RelayOptions options) {
     this.dataSource = dataSource;
     this.topics = topics;
     this.options = options;
-    Map<String, Object> settings = new HashMap<>(options.config().client());
+    this.destinations = new Destinations(options.config(), System::nanoTime);
+    this.housekeeping =
+        new Housekeeping(
+            dataSource, topics, destinations, options, () -> running.containsKey(0), this::wake);
+    Map<String, Object> settings = options.config().client();
+    // shards that stay with their relay go on while others move
+    settings.put("partition.assignment.strategy", CooperativeStickyAssignor.class.getName());
     settings.put("group.id", options.config().named("lockstep-outbox-" + options.name()));
     settings.put("enable.auto.commit", "false");
     settings.put("auto.offset.reset", "latest");
@@ -69,7 +82,10 @@ public final class RelayGroup implements AutoCloseable {
   public void start() {
     try {
       requireTopics(consumer.listTopics(JOIN));
-      LedgerIdentity.require(dataSource, options);
+      try (Connection connection = dataSource.getConnection()) {
+        connection.setAutoCommit(true);
+        LedgerIdentity.require(connection, options);
+      }
     } catch (KafkaException e) {
       consumer.close();
       throw new OutboxException(
@@ -83,6 +99,7 @@ public final class RelayGroup implements AutoCloseable {
       consumer.close();
       throw e;
     }
+    housekeeping.start();
     thread.start();
   }
 
@@ -91,10 +108,10 @@ public final class RelayGroup implements AutoCloseable {
     List<String> faults = new ArrayList<>();
     String positions = options.positionsTopic();
     int partitions = present.getOrDefault(positions, List.of()).size();
-    if (partitions != OutboxShards.ALL) {
+    if (partitions != 2 * options.shards()) {
       faults.add(
           "position topic '%s' has %d partitions, needs %d (compacted; OutboxTopics.positions says how)"
-              .formatted(positions, partitions, OutboxShards.ALL));
+              .formatted(positions, partitions, 2 * options.shards()));
     }
     for (String topic : topics.registered()) {
       if (!present.containsKey(topic)) {
@@ -115,16 +132,18 @@ public final class RelayGroup implements AutoCloseable {
   public RelayHealth health() {
     Map<Integer, String> states = new TreeMap<>();
     Map<Integer, String> faults = new TreeMap<>();
+    List<String> blocked = new ArrayList<>();
     running.forEach(
         (shard, run) -> {
           states.put(shard, run.relay().state());
+          blocked.addAll(run.relay().blocked());
           String fault = run.relay().fault();
           if (fault != null) {
             faults.put(shard, fault);
           }
         });
     String group = fault;
-    return new RelayHealth(states, faults, Optional.ofNullable(group));
+    return new RelayHealth(states, faults, List.copyOf(blocked), Optional.ofNullable(group));
   }
 
   @Override
@@ -145,6 +164,9 @@ public final class RelayGroup implements AutoCloseable {
         try {
           consumer.poll(Duration.ofMillis(500));
           fault = null;
+          if (fenced) {
+            joinAgain();
+          }
         } catch (WakeupException e) {
           break;
         } catch (Throwable e) {
@@ -154,8 +176,20 @@ public final class RelayGroup implements AutoCloseable {
         }
       }
     } finally {
+      housekeeping.close();
       stop(List.copyOf(running.keySet()));
     }
+  }
+
+  /**
+   * Who was fenced may be no owner any more and not know it yet, or be the owner and forgotten by
+   * its coordinator: a broker that stood still ended its transactions. The group tells which.
+   */
+  private void joinAgain() {
+    fenced = false;
+    consumer.unsubscribe();
+    LockSupport.parkNanos(REJOIN_NANOS);
+    consumer.subscribe(List.of(options.positionsTopic()), new Ownership());
   }
 
   private void stop(Collection<Integer> shards) {
@@ -186,7 +220,8 @@ public final class RelayGroup implements AutoCloseable {
       consumer.pause(partitions);
       for (TopicPartition partition : partitions) {
         int shard = partition.partition();
-        ShardRelay relay = new ShardRelay(dataSource, topics, options, shard);
+        ShardRelay relay =
+            new ShardRelay(dataSource, topics, destinations, options, shard, () -> fenced = true);
         Thread own = new Thread(relay, "outbox-" + options.name() + "-" + shard);
         own.setDaemon(true);
         running.put(shard, new Running(relay, own));

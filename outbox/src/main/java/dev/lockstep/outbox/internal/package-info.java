@@ -1,5 +1,0 @@
-/** Ledger, positions, lanes. */
-@NullMarked
-package dev.lockstep.outbox.internal;
-
-import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,156 @@
+package dev.lockstep.outbox.internal.relay;
+
+import dev.lockstep.outbox.RelayOptions;
+import dev.lockstep.outbox.internal.write.TopicTable;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
+import javax.sql.DataSource;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * What a relay does beside publishing, on a thread of its own: looks at the topics, moves delayed
+ * messages into the ledger when they are due, and truncates segments. All of it is safe when
+ * several relays do it; to save work only the owner of shard 0 changes anything.
+ */
+final class Housekeeping implements AutoCloseable {
+
+  private static final Logger LOG = LoggerFactory.getLogger(Housekeeping.class);
+  private static final long TOPICS_MS = 1_000;
+  private static final long LIMITS_MS = 30_000;
+  private static final long DUE_MS = 100;
+  private static final long SEGMENTS_MS = 5_000;
+
+  private static final String MOVE_DUE =
+      "WITH due AS (DELETE FROM lockstep_outbox_scheduled WHERE (not_before, id) IN"
+          + " (SELECT not_before, id FROM lockstep_outbox_scheduled WHERE not_before <= now()"
+          + " ORDER BY not_before, id LIMIT 1000 FOR UPDATE SKIP LOCKED) RETURNING *)"
+          + " INSERT INTO lockstep_outbox (lane, id, topic, part, msg_key, payload, headers)"
+          + " SELECT lane, id, topic, part, msg_key, payload, headers FROM due"
+          + " ORDER BY not_before, id";
+
+  private final DataSource dataSource;
+  private final TopicTable topics;
+  private final Destinations destinations;
+  private final Segments segments;
+  private final BooleanSupplier isFirst;
+  private final Runnable wake;
+  private final ScheduledExecutorService thread;
+  private final String name;
+
+  /**
+   * @param isFirst tells whether this relay owns shard 0
+   * @param wake called when rows were added to the ledger
+   */
+  Housekeeping(
+      DataSource dataSource,
+      TopicTable topics,
+      Destinations destinations,
+      RelayOptions options,
+      BooleanSupplier isFirst,
+      Runnable wake) {
+    this.dataSource = dataSource;
+    this.topics = topics;
+    this.destinations = destinations;
+    this.segments = new Segments(dataSource, options);
+    this.isFirst = isFirst;
+    this.wake = wake;
+    this.name = options.name();
+    this.thread =
+        Executors.newSingleThreadScheduledExecutor(
+            task -> {
+              Thread made = new Thread(task, "outbox-" + name + "-housekeeping");
+              made.setDaemon(true);
+              return made;
+            });
+  }
+
+  void start() {
+    every(TOPICS_MS, this::lookAtTopics);
+    every(LIMITS_MS, this::keepLimits);
+    every(DUE_MS, this::moveDue);
+    every(SEGMENTS_MS, this::truncate);
+  }
+
+  @Override
+  public void close() {
+    thread.shutdownNow();
+    destinations.close();
+  }
+
+  private interface Chore {
+    void run() throws SQLException, InterruptedException;
+  }
+
+  private void every(long millis, Chore chore) {
+    var unused =
+        thread.scheduleWithFixedDelay(
+            () -> {
+              try {
+                chore.run();
+              } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+              } catch (SQLException | RuntimeException e) {
+                // the shards tell when a server is away; this is tried again
+                LOG.debug("Housekeeping of outbox '{}' is tried again", name, e);
+              }
+            },
+            millis,
+            millis,
+            TimeUnit.MILLISECONDS);
+  }
+
+  private void lookAtTopics() throws SQLException, InterruptedException {
+    destinations.look(topics.registered());
+  }
+
+  private void keepLimits() throws SQLException, InterruptedException {
+    if (!isFirst.getAsBoolean()) {
+      return;
+    }
+    Set<String> registered = topics.registered();
+    Map<String, Integer> limits = destinations.limits(registered);
+    try (Connection connection = dataSource.getConnection();
+        PreparedStatement update =
+            connection.prepareStatement(
+                "UPDATE lockstep_outbox_topic SET max_bytes = ?"
+                    + " WHERE topic = ? AND max_bytes <> ?")) {
+      for (Map.Entry<String, Integer> limit : limits.entrySet()) {
+        // headers that the relay adds, and the batch around a record
+        int bytes = Math.max(1, limit.getValue() - Math.min(1_000, limit.getValue() / 10));
+        update.setInt(1, bytes);
+        update.setString(2, limit.getKey());
+        update.setInt(3, bytes);
+        update.executeUpdate();
+      }
+    }
+  }
+
+  private void moveDue() throws SQLException {
+    if (!isFirst.getAsBoolean()) {
+      return;
+    }
+    int moved;
+    try (Connection connection = dataSource.getConnection();
+        Statement statement = connection.createStatement()) {
+      moved = statement.executeUpdate(MOVE_DUE);
+    }
+    if (moved > 0) {
+      wake.run();
+    }
+  }
+
+  private void truncate() throws SQLException {
+    if (isFirst.getAsBoolean()) {
+      segments.truncateOld();
+    }
+  }
+}

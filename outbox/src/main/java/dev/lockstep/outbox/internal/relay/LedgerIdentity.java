@@ -1,0 +1,184 @@
+package dev.lockstep.outbox.internal.relay;
+
+import dev.lockstep.outbox.OutboxException;
+import dev.lockstep.outbox.RelayOptions;
+import dev.lockstep.outbox.internal.relay.RelayPosition.Origin;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.util.List;
+import java.util.Objects;
+import java.util.UUID;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import org.apache.kafka.clients.admin.Admin;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Ties a ledger to the position topic that says how far it was published, and a position to its
+ * ledger. Where the two do not belong together a relay would publish everything again, or pass over
+ * rows; it stops instead.
+ */
+final class LedgerIdentity {
+
+  private static final long TIMEOUT_SECONDS = 20;
+
+  private record Place(String cluster, String topic) {}
+
+  /**
+   * A ledger as it is now.
+   *
+   * @param xmax first transaction id that is not yet handed out
+   * @param sequence last seq that was drawn
+   * @param reachSeconds how long rows stay at least
+   */
+  record Now(Origin origin, long xmax, long sequence, int shards, long reachSeconds) {}
+
+  private LedgerIdentity() {}
+
+  /** The first relay of a ledger ties it; every later one compares. */
+  static void require(Connection connection, RelayOptions options) throws SQLException {
+    Place here = here(options);
+    try (PreparedStatement first =
+        connection.prepareStatement(
+            "UPDATE lockstep_outbox_meta SET cluster_id = ?, positions_topic_id = ?"
+                + " WHERE positions_topic_id IS NULL")) {
+      first.setString(1, here.cluster());
+      first.setString(2, here.topic());
+      first.executeUpdate();
+    }
+    Place tied = tied(connection);
+    if (!tied.equals(here)) {
+      throw new OutboxException(
+          "Outbox '%s' was published to cluster %s with positions in topic %s; '%s' is cluster %s, topic %s. A relay here would publish everything in the ledger again: point it at the old one, or, if that is wanted, set positions_topic_id in lockstep_outbox_meta to NULL"
+              .formatted(
+                  options.name(),
+                  tied.cluster(),
+                  tied.topic(),
+                  options.positionsTopic(),
+                  here.cluster(),
+                  here.topic()));
+    }
+  }
+
+  /** Reads what the ledger is. */
+  static Now now(Connection connection) throws SQLException {
+    try (Statement statement = connection.createStatement();
+        ResultSet row =
+            statement.executeQuery(
+                "SELECT m.source, (SELECT system_identifier FROM pg_control_system()),"
+                    + " ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint,"
+                    + " pg_snapshot_xmax(pg_current_snapshot()), s.last_value, m.shards,"
+                    + " (m.segments - 1) * m.segment_seconds"
+                    + " FROM lockstep_outbox_meta m, lockstep_outbox_seq s")) {
+      if (!row.next()) {
+        throw new SQLException("lockstep_outbox_meta has no row: run the migration");
+      }
+      return new Now(
+          new Origin(row.getString(1), row.getString(2), row.getLong(3)),
+          row.getLong(4),
+          row.getLong(5),
+          row.getInt(6),
+          row.getLong(7));
+    }
+  }
+
+  /**
+   * Compares a position with the ledger that is there. A database that went back in time, by a
+   * restore or a fail-over that lost commits, hands out the same numbers again.
+   *
+   * @throws OutboxException when the position is not one in this ledger
+   */
+  static void require(RelayPosition position, Now now, Connection connection, int shard)
+      throws SQLException {
+    Origin before = position.origin();
+    if (before.equals(Origin.NONE)) {
+      return;
+    }
+    String wrong = null;
+    if (!before.source().equals(now.origin().source())) {
+      wrong = "it belongs to outbox %s, this is %s".formatted(before, now.origin());
+    } else if (!before.system().equals(now.origin().system())) {
+      wrong =
+          "the ledger was moved to another PostgreSQL cluster, where transaction ids begin anew"
+              + " (%s, now %s)".formatted(before.system(), now.origin().system());
+    } else if (now.xmax() < xmax(position.prev()) || now.sequence() < position.maxSeq()) {
+      wrong =
+          "the database went back: transaction id %d after %d, seq %d after %d"
+              .formatted(now.xmax(), xmax(position.prev()), now.sequence(), position.maxSeq());
+    } else if (before.timeline() != now.origin().timeline()) {
+      wrong = lost(position, now, connection, shard);
+    }
+    if (wrong != null) {
+      throw new OutboxException(
+          "Position of shard %d is not one in this ledger: %s. Nothing is published until an operator reconciles it (OutboxAdmin.reconcile)"
+              .formatted(shard, wrong));
+    }
+  }
+
+  /** After a fail-over: rows that were published must still be there, or commits were lost. */
+  private static @Nullable String lost(
+      RelayPosition position, Now now, Connection connection, int shard) throws SQLException {
+    List<UUID> newest = position.newest().stream().map(UUID::fromString).toList();
+    try (PreparedStatement select =
+        connection.prepareStatement(
+            "SELECT count(*), extract(epoch FROM now())::bigint FROM lockstep_outbox"
+                + " WHERE shard = ? AND id = ANY(?)")) {
+      select.setInt(1, shard);
+      select.setArray(2, connection.createArrayOf("uuid", newest.toArray()));
+      try (ResultSet row = select.executeQuery()) {
+        row.next();
+        int present = row.getInt(1);
+        boolean mayBeTruncated =
+            row.getLong(2) - position.newestAt() / 1_000 > now.reachSeconds() / 2;
+        return present == newest.size() || mayBeTruncated
+            ? null
+            : "after a fail-over to timeline %d %d of the %d rows published last are missing"
+                .formatted(now.origin().timeline(), newest.size() - present, newest.size());
+      }
+    }
+  }
+
+  private static long xmax(String snapshot) {
+    String[] parts = snapshot.split(":", -1);
+    return Long.parseLong(parts[1]);
+  }
+
+  private static Place tied(Connection connection) throws SQLException {
+    try (Statement statement = connection.createStatement();
+        ResultSet row =
+            statement.executeQuery(
+                "SELECT cluster_id, positions_topic_id FROM lockstep_outbox_meta")) {
+      if (!row.next()) {
+        throw new SQLException("lockstep_outbox_meta has no row: run the migration");
+      }
+      return new Place(row.getString(1), row.getString(2));
+    }
+  }
+
+  private static Place here(RelayOptions options) {
+    String topic = options.positionsTopic();
+    try (Admin admin = Admin.create(options.config().client())) {
+      String cluster = admin.describeCluster().clusterId().get(TIMEOUT_SECONDS, TimeUnit.SECONDS);
+      String topicId =
+          Objects.requireNonNull(
+                  admin
+                      .describeTopics(List.of(topic))
+                      .allTopicNames()
+                      .get(TIMEOUT_SECONDS, TimeUnit.SECONDS)
+                      .get(topic))
+              .topicId()
+              .toString();
+      return new Place(cluster, topicId);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new OutboxException("Interrupted while looking at '" + topic + "'", e);
+    } catch (ExecutionException | TimeoutException e) {
+      throw new OutboxException(
+          "Position topic '%s' cannot be described: %s".formatted(topic, e), e);
+    }
+  }
+}

@@ -1,0 +1,207 @@
+package dev.lockstep.outbox.internal.relay;
+
+import dev.lockstep.outbox.internal.relay.Parked.Blocked;
+import dev.lockstep.outbox.internal.relay.RowSorter.Sorted;
+import java.sql.SQLException;
+import java.util.List;
+import java.util.Map;
+import java.util.function.LongSupplier;
+import org.apache.kafka.common.errors.RecordTooLargeException;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Publishes a shard that this relay owns, page by page, until something fails. Used by one thread.
+ *
+ * <p>Crash points: messages and position are one Kafka transaction (exactly-once lane), or the
+ * position follows the acknowledged messages (express lane, whose receivers drop repeats by row
+ * id). Rows are put aside before the position passes them, and what was put aside ahead of it is
+ * forgotten at the next start. Rows from aside go out in one transaction with their names, and are
+ * deleted after it.
+ */
+final class Publishing {
+
+  /** What this needs of the relay around it. */
+  record Surroundings(
+      Ledger ledger,
+      Parked parked,
+      LaneSender lane,
+      RowSorter sorter,
+      RowSorter.Topics topics,
+      Verdicts verdicts,
+      PageSize page,
+      LongSupplier nanoTime) {}
+
+  /** Told of what Kafka refuses. */
+  interface Verdicts {
+
+    /** A row will never be taken. */
+    void condemn(LedgerRow row, String reason);
+
+    /** A topic cannot be written to now. */
+    void report(String topic, String reason);
+  }
+
+  /** How a position moves when rows of a page were passed. */
+  private interface After {
+    RelayPosition of(List<LedgerRow> passed, boolean wholePage);
+  }
+
+  private final Surroundings with;
+  private RelayPosition position;
+
+  /** Set when no rows are left that {@code prev} sees although nobody published them. */
+  private boolean recovered;
+
+  Publishing(Surroundings with, RelayPosition start) {
+    this.with = with;
+    this.position = start;
+  }
+
+  /** Publishes the next page; false when there was nothing that could be done. */
+  boolean turn() throws SQLException {
+    if (!recovered) {
+      List<LedgerRow> rows = with.ledger().unpublished(position, with.page().rows());
+      if (!rows.isEmpty()) {
+        return publish(rows, (passed, whole) -> position.recovered(passed));
+      }
+      recovered = true;
+    }
+    return position.window().isEmpty() ? poll() : page();
+  }
+
+  private boolean poll() throws SQLException {
+    Ledger.Window window = with.ledger().poll(position.prev(), with.page().rows());
+    // an empty poll writes nothing; the old snapshot stays as good as the new one
+    return !window.rows().isEmpty()
+        && publish(
+            window.rows(),
+            (passed, whole) ->
+                whole && !window.more()
+                    ? position.drained(window.snapshot(), passed)
+                    : position.within(window.snapshot(), passed));
+  }
+
+  private boolean page() throws SQLException {
+    int limit = with.page().rows();
+    List<LedgerRow> rows = with.ledger().page(position, limit);
+    boolean more = Ledger.isFull(rows, limit);
+    return publish(
+        rows,
+        (passed, whole) ->
+            whole && !more
+                ? position.drained(position.window(), passed)
+                : position.within(position.window(), passed));
+  }
+
+  private boolean publish(List<LedgerRow> rows, After after) throws SQLException {
+    Sorted sorted = with.sorter().sort(rows);
+    if (sorted.passed().isEmpty() && !rows.isEmpty()) {
+      // its topic is away for a moment
+      return false;
+    }
+    if (!sorted.asides().isEmpty()) {
+      with.parked().put(sorted);
+    }
+    RelayPosition next = after.of(sorted.passed(), sorted.isWhole());
+    long begun = with.nanoTime().getAsLong();
+    try {
+      with.lane().commit(sorted.sent(), next);
+    } catch (RefusedException e) {
+      refused(sorted.sent(), e);
+      return true;
+    }
+    with.page().sent(rows.size(), with.nanoTime().getAsLong() - begun);
+    with.sorter().done(sorted);
+    position = next;
+    return true;
+  }
+
+  private void refused(List<LedgerRow> sent, RefusedException refusal) {
+    LedgerRow row = refusal.row();
+    Throwable cause = refusal.getCause();
+    if (row == null || sent.isEmpty()) {
+      throw refusal;
+    }
+    if (SendFailure.of(refusal) == SendFailure.TOPIC) {
+      with.verdicts().report(row.topic(), String.valueOf(refusal.getMessage()));
+    } else if (sent.size() == 1 || cause instanceof RecordTooLargeException) {
+      // only for its size one is refused by itself: else it may have stood in a batch with the
+      // culprit
+      with.verdicts().condemn(row, "Kafka refuses it: " + refusal.getMessage());
+    } else {
+      with.page().shrink();
+    }
+    if (!refusal.senderGoesOn()) {
+      throw refusal;
+    }
+  }
+
+  /** Grants what operators asked for, and takes up topics that are back. */
+  void attend() throws SQLException {
+    for (Map.Entry<BlockKey, Blocked> entry : with.parked().blocked().entrySet()) {
+      BlockKey key = entry.getKey();
+      Blocked block = entry.getValue();
+      boolean reachable = with.topics().fault(key.topic()) == null;
+      if (reachable
+          && (block.unblockRequested() || block.probed())
+          && (key.isWholeTopic()
+              || !with.sorter().blocked().containsKey(new BlockKey(key.topic(), null)))) {
+        unblock(key);
+      }
+    }
+    List<LedgerRow> released = with.parked().released(position, with.page().rows());
+    for (LedgerRow row : released) {
+      String refusal = sendParked(List.of(row));
+      if (refusal != null) {
+        with.parked().refuse(row, refusal);
+      }
+    }
+  }
+
+  /** One page at a time; the block ends with the last one. */
+  private void unblock(BlockKey key) throws SQLException {
+    List<LedgerRow> rows = with.parked().waiting(key, position, with.page().rows());
+    if (rows.isEmpty()) {
+      with.parked().unblock(key);
+      with.sorter().blocked().remove(key);
+      return;
+    }
+    String refusal = sendParked(rows);
+    if (refusal != null && rows.size() == 1 && key.isWholeTopic()) {
+      with.parked().demote(rows.get(0), refusal);
+      with.sorter().blockKeyOf(rows.get(0), refusal);
+    } else if (refusal != null && rows.size() == 1) {
+      with.parked().refuse(key, refusal);
+    } else if (refusal != null) {
+      with.page().shrink();
+    }
+  }
+
+  /** Returns why the first of the rows is refused; null when they are published. */
+  private @Nullable String sendParked(List<LedgerRow> rows) throws SQLException {
+    for (LedgerRow row : rows) {
+      String poison = with.sorter().poison(row);
+      if (poison != null) {
+        return poison;
+      }
+    }
+    RelayPosition next = position.unparked(rows);
+    try {
+      with.lane().commit(rows, next);
+      with.lane().settle();
+    } catch (RefusedException e) {
+      if (!e.senderGoesOn()) {
+        // it would be tried for ever
+        if (rows.size() == 1) {
+          with.parked().refuse(rows.get(0), String.valueOf(e.getMessage()));
+        }
+        with.page().shrink();
+        throw e;
+      }
+      return "Kafka refuses it: " + e.getMessage();
+    }
+    with.parked().forget(next.unparked());
+    position = next;
+    return null;
+  }
+}

@@ -1,0 +1,142 @@
+package dev.lockstep.outbox.internal.relay;
+
+import dev.lockstep.schema.SchemaCatalog;
+import dev.lockstep.schema.SingleObjectCodec;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * How far a shard was published; value of the position topic.
+ *
+ * @param origin the ledger that it is a position in
+ * @param prev snapshot whose rows are all published, as PostgreSQL writes it
+ * @param window snapshot that is being published page by page; empty: none
+ * @param lastSeq highest seq of {@code window} that is published
+ * @param maxSeq highest seq that was ever published: rows above it that {@code prev} sees come from
+ *     transaction ids that a crashed server handed out again
+ * @param relayEpoch rises with every relay that takes the shard over
+ * @param newest ids of the last rows of the last page, 1,000 at most: a database that took over
+ *     must have them
+ * @param newestAt when the last of them was written, ms since the epoch, clock of the database
+ * @param unparked {@code seq:id} of parked rows that the same transaction published: they must be
+ *     deleted before anything else
+ */
+record RelayPosition(
+    Origin origin,
+    String prev,
+    String window,
+    long lastSeq,
+    long maxSeq,
+    long relayEpoch,
+    List<String> newest,
+    long newestAt,
+    List<String> unparked) {
+
+  private static final int NEWEST = 1_000;
+
+  /**
+   * A ledger.
+   *
+   * @param source id of the outbox, from its first migration
+   * @param system identifier of the PostgreSQL cluster
+   * @param timeline of the PostgreSQL cluster; rises with each fail-over and restore
+   */
+  record Origin(String source, String system, long timeline) {
+
+    static final Origin NONE = new Origin("", "", 0);
+  }
+
+  /** Nothing is published: everything still in the table comes first. */
+  static final RelayPosition START =
+      new RelayPosition(Origin.NONE, "1:1:", "", 0, 0, 0, List.of(), 0, List.of());
+
+  private static final SingleObjectCodec CODEC =
+      new SingleObjectCodec(SchemaCatalog.of(RelayPosition.class));
+
+  RelayPosition takenOver(Origin ledger) {
+    return new RelayPosition(
+        ledger, prev, window, lastSeq, maxSeq, relayEpoch + 1, newest, newestAt, List.of());
+  }
+
+  /** After a page of a window that has more. */
+  RelayPosition within(String snapshot, List<LedgerRow> page) {
+    long seq = last(page, lastSeq);
+    return new RelayPosition(
+        origin,
+        prev,
+        snapshot,
+        seq,
+        Math.max(maxSeq, seq),
+        relayEpoch,
+        newest(page),
+        newestAt(page),
+        List.of());
+  }
+
+  /** After the last page of a window. */
+  RelayPosition drained(String snapshot, List<LedgerRow> page) {
+    long seq = last(page, lastSeq);
+    return new RelayPosition(
+        origin,
+        snapshot,
+        "",
+        0,
+        Math.max(maxSeq, seq),
+        relayEpoch,
+        newest(page),
+        newestAt(page),
+        List.of());
+  }
+
+  /** After rows that {@code prev} saw but nobody had published. */
+  RelayPosition recovered(List<LedgerRow> page) {
+    return new RelayPosition(
+        origin,
+        prev,
+        window,
+        lastSeq,
+        Math.max(maxSeq, last(page, maxSeq)),
+        relayEpoch,
+        newest(page),
+        newestAt(page),
+        List.of());
+  }
+
+  /** After rows that were parked. */
+  RelayPosition unparked(List<LedgerRow> rows) {
+    return new RelayPosition(
+        origin,
+        prev,
+        window,
+        lastSeq,
+        maxSeq,
+        relayEpoch,
+        newest,
+        newestAt,
+        rows.stream().map(row -> row.seq() + ":" + row.id()).toList());
+  }
+
+  private List<String> newest(List<LedgerRow> page) {
+    return page.isEmpty()
+        ? newest
+        : page.subList(Math.max(0, page.size() - NEWEST), page.size()).stream()
+            .map(row -> row.id().toString())
+            .toList();
+  }
+
+  private long newestAt(List<LedgerRow> page) {
+    return page.isEmpty() ? newestAt : page.get(page.size() - 1).createdAt();
+  }
+
+  private static long last(List<LedgerRow> page, long otherwise) {
+    return page.isEmpty() ? otherwise : page.get(page.size() - 1).seq();
+  }
+
+  byte[] encode() {
+    return CODEC.encode(this);
+  }
+
+  static RelayPosition decode(byte @Nullable [] value) {
+    return value == null ? START : (RelayPosition) CODEC.decode(value);
+  }
+}

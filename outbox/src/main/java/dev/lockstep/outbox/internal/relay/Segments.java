@@ -1,0 +1,147 @@
+package dev.lockstep.outbox.internal.relay;
+
+import dev.lockstep.outbox.RelayOptions;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.util.ArrayList;
+import java.util.List;
+import javax.sql.DataSource;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Empties the segment that is written next, once all of its rows are published. Rows thus stay for
+ * all segments but one or two: the reach of a replay.
+ *
+ * <p>Nothing is lost: an open transaction that wrote to the segment holds a lock on it, so that
+ * this one times out; and what committed before the lock is seen by the check behind it.
+ */
+final class Segments {
+
+  private static final Logger LOG = LoggerFactory.getLogger(Segments.class);
+
+  private final DataSource dataSource;
+  private final RelayOptions options;
+
+  Segments(DataSource dataSource, RelayOptions options) {
+    this.dataSource = dataSource;
+    this.options = options;
+  }
+
+  /** The segment that is written next is emptied if it can be. */
+  void truncateOld() throws SQLException {
+    try (Connection connection = dataSource.getConnection()) {
+      connection.setAutoCommit(true);
+      int next;
+      try (Statement statement = connection.createStatement();
+          ResultSet row =
+              statement.executeQuery(
+                  "SELECT (lockstep_outbox_segment() + 1) % segments FROM lockstep_outbox_meta")) {
+        row.next();
+        next = row.getInt(1);
+      }
+      truncate(connection, next);
+    }
+  }
+
+  /** Empties all segments that can be, the one that is written now included. */
+  int truncateAll() throws SQLException {
+    int truncated = 0;
+    try (Connection connection = dataSource.getConnection()) {
+      connection.setAutoCommit(true);
+      List<Integer> all = new ArrayList<>();
+      try (Statement statement = connection.createStatement();
+          ResultSet row =
+              statement.executeQuery(
+                  "SELECT generate_series(0, segments - 1) FROM lockstep_outbox_meta")) {
+        while (row.next()) {
+          all.add(row.getInt(1));
+        }
+      }
+      for (int segment : all) {
+        truncated += truncate(connection, segment) ? 1 : 0;
+      }
+    }
+    return truncated;
+  }
+
+  /** Returns false when rows are left. */
+  private boolean truncate(Connection connection, int segment) throws SQLException {
+    if (!exists(connection, segment, "SELECT FROM lockstep_outbox WHERE segment = ?")) {
+      return true;
+    }
+    List<RelayPosition> positions = new ArrayList<>();
+    for (int shard = 0; shard < 2 * options.shards(); shard++) {
+      positions.add(PositionReader.read(options.config(), options.positionsTopic(), shard));
+    }
+    if (isWanted(connection, segment, positions)) {
+      return false;
+    }
+    connection.setAutoCommit(false);
+    try (Statement statement = connection.createStatement()) {
+      // writers and the relay's own reads queue up behind a lock that waits
+      statement.execute("SET LOCAL lock_timeout = '5ms'");
+      // the number comes from the table's own definition
+      String table = "lockstep_outbox_" + segment;
+      statement.execute("LOCK TABLE " + table + " IN ACCESS EXCLUSIVE MODE");
+      // a new statement, so a new snapshot: it sees what committed before the lock
+      boolean empty = !isWanted(connection, segment, positions);
+      if (empty) {
+        statement.execute("TRUNCATE " + table);
+      }
+      connection.commit();
+      return empty;
+    } catch (SQLException e) {
+      connection.rollback();
+      LOG.debug("Segment {} is not truncated now: {}", segment, e.getMessage());
+      return false;
+    } finally {
+      connection.setAutoCommit(true);
+    }
+  }
+
+  /** Tells whether a row of the segment lies outside its shard's committed position. */
+  private static boolean isWanted(Connection connection, int segment, List<RelayPosition> positions)
+      throws SQLException {
+    for (int shard = 0; shard < positions.size(); shard++) {
+      RelayPosition position = positions.get(shard);
+      // three look-ups by index instead of a scan under the lock
+      try (PreparedStatement select =
+          connection.prepareStatement(
+              "SELECT EXISTS (SELECT FROM lockstep_outbox WHERE segment = ? AND shard = ?"
+                  + " AND xid >= pg_snapshot_xmax(?::pg_snapshot))"
+                  + " OR EXISTS (SELECT FROM lockstep_outbox WHERE segment = ? AND shard = ?"
+                  + " AND xid IN (SELECT pg_snapshot_xip(?::pg_snapshot)))"
+                  + " OR EXISTS (SELECT FROM lockstep_outbox WHERE segment = ? AND shard = ?"
+                  + " AND seq > ?)")) {
+        for (int i = 0; i < 3; i++) {
+          select.setInt(3 * i + 1, segment);
+          select.setInt(3 * i + 2, shard);
+        }
+        select.setString(3, position.prev());
+        select.setString(6, position.prev());
+        select.setLong(9, position.maxSeq());
+        try (ResultSet row = select.executeQuery()) {
+          row.next();
+          if (row.getBoolean(1)) {
+            return true;
+          }
+        }
+      }
+    }
+    return false;
+  }
+
+  private static boolean exists(Connection connection, int segment, String query)
+      throws SQLException {
+    try (PreparedStatement select = connection.prepareStatement(query + " LIMIT 1")) {
+      select.setInt(1, segment);
+      try (ResultSet row = select.executeQuery()) {
+        return row.next();
+      }
+    }
+  }
+}

@@ -1,0 +1,70 @@
+package dev.lockstep.outbox.internal.relay;
+
+import java.util.List;
+import org.apache.kafka.common.InvalidRecordException;
+import org.apache.kafka.common.errors.InvalidPidMappingException;
+import org.apache.kafka.common.errors.InvalidProducerEpochException;
+import org.apache.kafka.common.errors.InvalidTimestampException;
+import org.apache.kafka.common.errors.InvalidTopicException;
+import org.apache.kafka.common.errors.ProducerFencedException;
+import org.apache.kafka.common.errors.RecordBatchTooLargeException;
+import org.apache.kafka.common.errors.RecordTooLargeException;
+import org.apache.kafka.common.errors.SerializationException;
+import org.apache.kafka.common.errors.TopicAuthorizationException;
+import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
+import org.apache.kafka.common.errors.UnsupportedForMessageFormatException;
+
+/** What a failure to send says about who is to blame. */
+enum SendFailure {
+  /** A record that will never be taken. */
+  RECORD,
+
+  /** A topic that is not there, or not for this principal. */
+  TOPIC,
+
+  /** Another relay owns the shard, or the coordinator has forgotten this one. */
+  FENCED,
+
+  /** Anything else: brokers or network; whether it was written is not known. */
+  UNKNOWN;
+
+  private static final List<Class<? extends Exception>> RECORDS =
+      List.of(
+          RecordTooLargeException.class,
+          RecordBatchTooLargeException.class,
+          InvalidRecordException.class,
+          InvalidTimestampException.class,
+          SerializationException.class,
+          UnsupportedForMessageFormatException.class);
+
+  private static final List<Class<? extends Exception>> TOPICS =
+      List.of(
+          TopicAuthorizationException.class,
+          UnknownTopicOrPartitionException.class,
+          InvalidTopicException.class);
+
+  private static final List<Class<? extends Exception>> FENCES =
+      List.of(
+          ProducerFencedException.class,
+          InvalidProducerEpochException.class,
+          InvalidPidMappingException.class);
+
+  static SendFailure of(Throwable thrown) {
+    for (Throwable cause = thrown; cause != null; cause = cause.getCause()) {
+      if (isOneOf(RECORDS, cause)) {
+        return RECORD;
+      }
+      if (isOneOf(TOPICS, cause)) {
+        return TOPIC;
+      }
+      if (isOneOf(FENCES, cause)) {
+        return FENCED;
+      }
+    }
+    return UNKNOWN;
+  }
+
+  private static boolean isOneOf(List<Class<? extends Exception>> known, Throwable thrown) {
+    return known.stream().anyMatch(type -> type.isInstance(thrown));
+  }
+}

@@ -1,0 +1,190 @@
+-- Lockstep outbox: an append-only ledger. The relay never updates or deletes its rows, it only
+-- truncates segments that are published.
+
+CREATE TABLE lockstep_outbox_meta (
+  only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+  schema_version integer NOT NULL DEFAULT 1,
+  -- names this outbox to receivers; a database that was made anew has another one
+  source uuid NOT NULL DEFAULT gen_random_uuid(),
+  -- set by the first relay: another Kafka cluster, or a position topic that was lost, must not start silently
+  cluster_id text,
+  positions_topic_id text,
+  -- set by lockstep_outbox_configure
+  shards integer NOT NULL DEFAULT 0,
+  segments integer NOT NULL DEFAULT 0,
+  segment_seconds integer NOT NULL DEFAULT 0,
+  -- while it is set, relays publish nothing
+  paused_by text
+);
+INSERT INTO lockstep_outbox_meta DEFAULT VALUES;
+
+-- A lane belongs to a topic. Lane 0: exactly once, inside the relay's Kafka transaction.
+-- Lane 1: express, at once; for topics that are read by machines or inboxes.
+CREATE TABLE lockstep_outbox_topic (
+  topic text PRIMARY KEY,
+  lane smallint NOT NULL CHECK (lane IN (0, 1)),
+  partitions integer CHECK (partitions > 0),
+  -- kept by the relay: what the topic takes
+  max_bytes integer NOT NULL DEFAULT 1000000,
+  -- what becomes of a row that Kafka refuses. 0: its key waits, 1: it is parked, 2: the shard waits
+  on_poison smallint NOT NULL DEFAULT 0 CHECK (on_poison IN (0, 1, 2))
+);
+
+-- CACHE 1: a larger one destroys the order of commits on one key.
+CREATE SEQUENCE lockstep_outbox_seq CACHE 1;
+
+-- Replaced by lockstep_outbox_configure, which knows the numbers.
+CREATE FUNCTION lockstep_outbox_shard(lane smallint, hash text) RETURNS smallint
+  LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT lane';
+CREATE FUNCTION lockstep_outbox_segment() RETURNS smallint
+  LANGUAGE sql STABLE PARALLEL SAFE AS 'SELECT 0::smallint';
+
+CREATE TABLE lockstep_outbox (
+  -- first column: the transaction has its id before seq is drawn
+  xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+  seq bigint NOT NULL DEFAULT nextval('lockstep_outbox_seq'),
+  -- a stretch of time by the database's clock
+  segment smallint NOT NULL DEFAULT lockstep_outbox_segment(),
+  lane smallint NOT NULL,
+  id uuid NOT NULL,
+  topic text NOT NULL,
+  part integer,
+  msg_key bytea,
+  -- NULL is a tombstone
+  payload bytea,
+  -- names and values in turn
+  headers text[] NOT NULL DEFAULT '{}',
+  created_at timestamptz NOT NULL DEFAULT now(),
+  -- order is kept by key, else by partition if one is asked for, else not at all. By md5, so that
+  -- writers in any language agree
+  shard smallint NOT NULL GENERATED ALWAYS AS (lockstep_outbox_shard(lane,
+    CASE WHEN msg_key IS NOT NULL THEN md5(msg_key)
+         WHEN part IS NOT NULL THEN md5(topic || '/' || part::text)
+         ELSE md5(id::text) END)) STORED,
+  PRIMARY KEY (shard, seq, segment)
+) PARTITION BY LIST (segment);
+CREATE INDEX lockstep_outbox_window ON lockstep_outbox (shard, xid, seq);
+
+-- Makes shards (of each lane) and segments. The ledger must be empty: a key may change its shard.
+CREATE FUNCTION lockstep_outbox_configure(new_shards integer, new_segments integer, new_seconds integer)
+  RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  old_segments integer;
+BEGIN
+  IF new_shards NOT BETWEEN 1 AND 64 OR new_segments NOT BETWEEN 3 AND 96 OR new_seconds NOT BETWEEN 1 AND 86400 THEN
+    RAISE EXCEPTION 'lockstep_outbox_configure: shards must be 1 to 64, segments 3 to 96, seconds 1 to 86400';
+  END IF;
+  LOCK TABLE lockstep_outbox IN ACCESS EXCLUSIVE MODE;
+  SELECT segments INTO old_segments FROM lockstep_outbox_meta FOR UPDATE;
+  IF EXISTS (SELECT FROM lockstep_outbox) THEN
+    RAISE EXCEPTION 'lockstep_outbox has rows: let a relay publish and truncate them, while nobody writes, and try again';
+  END IF;
+  EXECUTE format('CREATE OR REPLACE FUNCTION lockstep_outbox_shard(lane smallint, hash text) RETURNS smallint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+    ''SELECT (lane * %1$s + (''''x'''' || substr(hash, 1, 8))::bit(32)::bigint %% %1$s)::smallint''', new_shards);
+  EXECUTE format('CREATE OR REPLACE FUNCTION lockstep_outbox_segment() RETURNS smallint
+    LANGUAGE sql STABLE PARALLEL SAFE AS
+    ''SELECT ((extract(epoch FROM now())::bigint / %s) %% %s)::smallint''', new_seconds, new_segments);
+  FOR i IN 0 .. old_segments - 1 LOOP
+    EXECUTE format('DROP TABLE lockstep_outbox_%s', i);
+  END LOOP;
+  FOR i IN 0 .. new_segments - 1 LOOP
+    -- rows go by TRUNCATE: there is nothing to vacuum
+    EXECUTE format('CREATE TABLE lockstep_outbox_%1$s PARTITION OF lockstep_outbox FOR VALUES IN (%1$s)
+      WITH (autovacuum_vacuum_insert_threshold = -1)', i);
+  END LOOP;
+  UPDATE lockstep_outbox_meta SET shards = new_shards, segments = new_segments, segment_seconds = new_seconds;
+END $$;
+SELECT lockstep_outbox_configure(2, 4, 900);
+
+-- What a shard does not publish for now: rows of blocked keys and topics, and parked ones.
+CREATE TABLE lockstep_outbox_parked (
+  shard smallint NOT NULL,
+  seq bigint NOT NULL,
+  xid xid8 NOT NULL,
+  id uuid NOT NULL,
+  topic text NOT NULL,
+  part integer,
+  msg_key bytea,
+  payload bytea,
+  headers text[] NOT NULL,
+  created_at timestamptz NOT NULL,
+  reason text NOT NULL,
+  parked_at timestamptz NOT NULL DEFAULT now(),
+  -- true: goes out in its order when its key or topic is unblocked
+  blocked boolean NOT NULL,
+  -- set by an operator: publish it now
+  released boolean NOT NULL DEFAULT false,
+  PRIMARY KEY (shard, seq)
+);
+CREATE INDEX lockstep_outbox_parked_key ON lockstep_outbox_parked (shard, topic, msg_key, seq);
+
+-- What waits in lockstep_outbox_parked: a key of a topic, or a whole topic.
+CREATE TABLE lockstep_outbox_blocked (
+  shard smallint NOT NULL,
+  topic text NOT NULL,
+  whole_topic boolean NOT NULL,
+  msg_key bytea NOT NULL,
+  reason text NOT NULL,
+  since timestamptz NOT NULL DEFAULT now(),
+  -- true: ends by itself when the topic can be reached again
+  probed boolean NOT NULL,
+  unblock_requested boolean NOT NULL DEFAULT false,
+  PRIMARY KEY (shard, topic, whole_topic, msg_key)
+);
+
+-- What operators did: who, why, what.
+CREATE TABLE lockstep_outbox_operation (
+  at timestamptz NOT NULL DEFAULT now(),
+  principal text NOT NULL,
+  reason text NOT NULL,
+  operation text NOT NULL
+);
+
+-- Messages that must not leave before a time; the relay moves them into the ledger then.
+CREATE TABLE lockstep_outbox_scheduled (
+  not_before timestamptz NOT NULL,
+  id uuid NOT NULL,
+  lane smallint NOT NULL,
+  topic text NOT NULL,
+  part integer,
+  msg_key bytea,
+  payload bytea,
+  headers text[] NOT NULL DEFAULT '{}',
+  created_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (not_before, id)
+);
+
+-- For writers without the library: one call publishes with the caller's transaction.
+CREATE FUNCTION lockstep_outbox_publish(to_topic text, key bytea, value bytea,
+    with_headers text[] DEFAULT '{}', not_before timestamptz DEFAULT NULL)
+  RETURNS uuid LANGUAGE plpgsql AS $$
+DECLARE
+  known lockstep_outbox_topic;
+  message uuid := gen_random_uuid();
+BEGIN
+  SELECT * INTO known FROM lockstep_outbox_topic t WHERE t.topic = to_topic;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'Topic ''%'' is not registered with this outbox', to_topic;
+  END IF;
+  IF coalesce(octet_length(key), 0) + coalesce(octet_length(value), 0) > known.max_bytes THEN
+    RAISE EXCEPTION 'Message to ''%'' is too large: the topic takes % bytes', to_topic, known.max_bytes;
+  END IF;
+  IF not_before IS NULL THEN
+    INSERT INTO lockstep_outbox (lane, id, topic, msg_key, payload, headers)
+      VALUES (known.lane, message, to_topic, key, value, with_headers);
+  ELSE
+    INSERT INTO lockstep_outbox_scheduled (not_before, lane, id, topic, msg_key, payload, headers)
+      VALUES (not_before, known.lane, message, to_topic, key, value, with_headers);
+  END IF;
+  RETURN message;
+END $$;
+
+-- Ids of messages that a consumer has taken, by the time of the message.
+CREATE TABLE lockstep_inbox (
+  consumer text NOT NULL,
+  message_id text NOT NULL,
+  message_at timestamptz NOT NULL,
+  PRIMARY KEY (consumer, message_id)
+);
+CREATE INDEX lockstep_inbox_age ON lockstep_inbox (message_at);
