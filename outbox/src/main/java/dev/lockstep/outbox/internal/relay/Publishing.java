@@ -118,16 +118,14 @@ final class Publishing {
 
   private void refused(List<LedgerRow> sent, RefusedException refusal) {
     LedgerRow row = refusal.row();
-    Throwable cause = refusal.getCause();
+    LedgerRow culprit = culprit(sent, refusal);
     if (row == null || sent.isEmpty()) {
       throw refusal;
     }
     if (SendFailure.of(refusal) == SendFailure.TOPIC) {
       with.verdicts().report(row.topic(), String.valueOf(refusal.getMessage()));
-    } else if (sent.size() == 1 || cause instanceof RecordTooLargeException) {
-      // only for its size one is refused by itself: else it may have stood in a batch with the
-      // culprit
-      with.verdicts().condemn(row, "Kafka refuses it: " + refusal.getMessage());
+    } else if (culprit != null) {
+      with.verdicts().condemn(culprit, "Kafka refuses it: " + refusal.getMessage());
     } else {
       with.page().shrink();
     }
@@ -149,12 +147,8 @@ final class Publishing {
         unblock(key);
       }
     }
-    List<LedgerRow> released = with.parked().released(position, with.page().rows());
-    for (LedgerRow row : released) {
-      String refusal = sendParked(List.of(row));
-      if (refusal != null) {
-        with.parked().refuse(row, refusal);
-      }
+    for (LedgerRow row : with.parked().released(position, with.page().rows())) {
+      sendParked(List.of(row), with.parked()::refuse);
     }
   }
 
@@ -166,23 +160,30 @@ final class Publishing {
       with.sorter().blocked().remove(key);
       return;
     }
-    String refusal = sendParked(rows);
-    if (refusal != null && rows.size() == 1 && key.isWholeTopic()) {
-      with.parked().demote(rows.get(0), refusal);
-      with.sorter().blockKeyOf(rows.get(0), refusal);
-    } else if (refusal != null && rows.size() == 1) {
-      with.parked().refuse(key, refusal);
-    } else if (refusal != null) {
-      with.page().shrink();
-    }
+    sendParked(
+        rows,
+        (row, reason) -> {
+          if (key.isWholeTopic()) {
+            // the topic is back, the row is refused for itself
+            with.parked().demote(row, reason);
+            with.sorter().blockKeyOf(row, reason);
+          } else {
+            with.parked().refuse(key, reason);
+          }
+        });
   }
 
-  /** Returns why the first of the rows is refused; null when they are published. */
-  private @Nullable String sendParked(List<LedgerRow> rows) throws SQLException {
+  /** Told which of the rows can still not be sent. */
+  private interface Refusal {
+    void of(LedgerRow row, String reason) throws SQLException;
+  }
+
+  private void sendParked(List<LedgerRow> rows, Refusal refusal) throws SQLException {
     for (LedgerRow row : rows) {
       String poison = with.sorter().poison(row);
       if (poison != null) {
-        return poison;
+        refusal.of(row, poison);
+        return;
       }
     }
     RelayPosition next = position.unparked(rows);
@@ -190,18 +191,31 @@ final class Publishing {
       with.lane().commit(rows, next);
       with.lane().settle();
     } catch (RefusedException e) {
-      if (!e.senderGoesOn()) {
-        // it would be tried for ever
-        if (rows.size() == 1) {
-          with.parked().refuse(rows.get(0), String.valueOf(e.getMessage()));
-        }
+      LedgerRow first = e.row();
+      LedgerRow culprit = culprit(rows, e);
+      if (SendFailure.of(e) == SendFailure.TOPIC && first != null) {
+        with.verdicts().report(first.topic(), String.valueOf(e.getMessage()));
+      } else if (culprit == null) {
         with.page().shrink();
+      } else {
+        refusal.of(culprit, "Kafka refuses it: " + e.getMessage());
+      }
+      if (!e.senderGoesOn()) {
         throw e;
       }
-      return "Kafka refuses it: " + e.getMessage();
+      return;
     }
     with.parked().forget(next.unparked());
     position = next;
-    return null;
+  }
+
+  /**
+   * The row that is refused for itself; null: not known. Only for its size one is: else it may have
+   * stood in a batch with the culprit.
+   */
+  private static @Nullable LedgerRow culprit(List<LedgerRow> sent, RefusedException refusal) {
+    return sent.size() == 1 || refusal.getCause() instanceof RecordTooLargeException
+        ? refusal.row()
+        : null;
   }
 }

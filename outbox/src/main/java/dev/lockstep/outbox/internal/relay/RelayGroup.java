@@ -37,6 +37,7 @@ public final class RelayGroup implements AutoCloseable {
 
   private static final Logger LOG = LoggerFactory.getLogger(RelayGroup.class);
   private static final Duration JOIN = Duration.ofSeconds(20);
+  private static final Duration CREATED = Duration.ofSeconds(3);
   private static final long PAUSE_NANOS = Duration.ofMillis(200).toNanos();
 
   /** A shard and its thread. */
@@ -80,12 +81,10 @@ public final class RelayGroup implements AutoCloseable {
 
   /** Checks topics and the ledger, then joins. */
   public void start() {
-    try {
-      requireTopics(consumer.listTopics(JOIN));
-      try (Connection connection = dataSource.getConnection()) {
-        connection.setAutoCommit(true);
-        LedgerIdentity.require(connection, options);
-      }
+    try (Connection connection = dataSource.getConnection()) {
+      connection.setAutoCommit(true);
+      requireTopics(connection);
+      LedgerIdentity.require(connection, options);
     } catch (KafkaException e) {
       consumer.close();
       throw new OutboxException(
@@ -103,8 +102,23 @@ public final class RelayGroup implements AutoCloseable {
     thread.start();
   }
 
-  /** All that is wrong at once: one missing topic holds up its whole shard later. */
-  private void requireTopics(Map<String, List<PartitionInfo>> present) throws SQLException {
+  /** All that is wrong at once; a topic that was just created may not be known to all brokers. */
+  private void requireTopics(Connection connection) throws SQLException {
+    long giveUp = System.nanoTime() + CREATED.toNanos();
+    List<String> faults = faults(consumer.listTopics(JOIN), connection);
+    while (!faults.isEmpty() && System.nanoTime() < giveUp) {
+      LockSupport.parkNanos(PAUSE_NANOS);
+      faults = faults(consumer.listTopics(JOIN), connection);
+    }
+    if (!faults.isEmpty()) {
+      throw new OutboxException(
+          "Outbox '%s' cannot be published, create its topics: %s"
+              .formatted(options.name(), String.join("; ", faults)));
+    }
+  }
+
+  private List<String> faults(Map<String, List<PartitionInfo>> present, Connection connection)
+      throws SQLException {
     List<String> faults = new ArrayList<>();
     String positions = options.positionsTopic();
     int partitions = present.getOrDefault(positions, List.of()).size();
@@ -113,16 +127,11 @@ public final class RelayGroup implements AutoCloseable {
           "position topic '%s' has %d partitions, needs %d (compacted; OutboxTopics.positions says how)"
               .formatted(positions, partitions, 2 * options.shards()));
     }
-    for (String topic : topics.registered()) {
-      if (!present.containsKey(topic)) {
-        faults.add("topic '%s' is registered with the outbox and does not exist".formatted(topic));
-      }
+    // one that was there before and is gone now holds up its own rows, not the others
+    for (String topic : topics.neverSeen(connection, present.keySet())) {
+      faults.add("topic '%s' is registered with the outbox and does not exist".formatted(topic));
     }
-    if (!faults.isEmpty()) {
-      throw new OutboxException(
-          "Outbox '%s' cannot be published, create its topics: %s"
-              .formatted(options.name(), String.join("; ", faults)));
-    }
+    return faults;
   }
 
   public void wake() {

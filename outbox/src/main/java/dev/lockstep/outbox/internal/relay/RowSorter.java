@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -54,6 +55,7 @@ final class RowSorter {
   private final Topics topics;
   private final Map<BlockKey, Blocked> blocked;
   private final Map<Long, String> condemned;
+  private final Map<String, Optional<Topic>> registered = new HashMap<>();
 
   /**
    * @param blocked what is blocked already
@@ -71,6 +73,7 @@ final class RowSorter {
   }
 
   Sorted sort(List<LedgerRow> page) {
+    registered.clear();
     List<LedgerRow> sent = new ArrayList<>(page.size());
     List<Aside> asides = new ArrayList<>();
     Map<BlockKey, Blocked> blocks = new HashMap<>();
@@ -137,7 +140,7 @@ final class RowSorter {
     if (refused != null) {
       return refused;
     }
-    Topic topic = topics.registered(row.topic());
+    Topic topic = registered(row.topic());
     if (topic == null) {
       return "topic '%s' is not registered with this outbox: register it, then unblock"
           .formatted(row.topic());
@@ -174,8 +177,15 @@ final class RowSorter {
   }
 
   private PoisonPolicy policy(LedgerRow row) {
-    Topic topic = topics.registered(row.topic());
+    Topic topic = registered(row.topic());
     return topic == null ? PoisonPolicy.BLOCK_KEY : topic.onPoison();
+  }
+
+  /** Asks once a page for a topic that is not registered. */
+  private @Nullable Topic registered(String topic) {
+    Optional<Topic> known =
+        registered.computeIfAbsent(topic, t -> Optional.ofNullable(topics.registered(t)));
+    return known.orElse(null);
   }
 
   private void block(BlockKey key, String reason, boolean probed, Map<BlockKey, Blocked> blocks) {

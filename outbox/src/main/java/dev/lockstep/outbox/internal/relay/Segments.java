@@ -19,14 +19,14 @@ import org.slf4j.LoggerFactory;
  * <p>Nothing is lost: an open transaction that wrote to the segment holds a lock on it, so that
  * this one times out; and what committed before the lock is seen by the check behind it.
  */
-final class Segments {
+public final class Segments {
 
   private static final Logger LOG = LoggerFactory.getLogger(Segments.class);
 
   private final DataSource dataSource;
   private final RelayOptions options;
 
-  Segments(DataSource dataSource, RelayOptions options) {
+  public Segments(DataSource dataSource, RelayOptions options) {
     this.dataSource = dataSource;
     this.options = options;
   }
@@ -47,9 +47,9 @@ final class Segments {
     }
   }
 
-  /** Empties all segments that can be, the one that is written now included. */
-  int truncateAll() throws SQLException {
-    int truncated = 0;
+  /** Empties all segments that can be, the one that is written now included; true: all are. */
+  public boolean truncateAll() throws SQLException {
+    boolean empty = true;
     try (Connection connection = dataSource.getConnection()) {
       connection.setAutoCommit(true);
       List<Integer> all = new ArrayList<>();
@@ -62,10 +62,10 @@ final class Segments {
         }
       }
       for (int segment : all) {
-        truncated += truncate(connection, segment) ? 1 : 0;
+        empty &= truncate(connection, segment);
       }
     }
-    return truncated;
+    return empty;
   }
 
   /** Returns false when rows are left. */

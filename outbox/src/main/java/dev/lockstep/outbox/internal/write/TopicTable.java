@@ -22,7 +22,6 @@ public final class TopicTable {
   public record Topic(
       String name, Lane lane, int partitions, int maxBytes, PoisonPolicy onPoison) {}
 
-  private static final long MISS_NANOS = TimeUnit.SECONDS.toNanos(1);
   private static final long OLD_NANOS = TimeUnit.MINUTES.toNanos(1);
 
   private final DataSource dataSource;
@@ -58,14 +57,14 @@ public final class TopicTable {
   }
 
   /**
-   * Returns a registered topic, or null; reads the table again for one that is not yet known, once
-   * a second at most.
+   * Returns a registered topic, or null; reads the table again for one that is not yet known: it
+   * may have been registered after the last look.
    *
    * @param connection one that the caller has
    */
   public @Nullable Topic find(String topic, Connection connection) {
     Topic found = known.get(topic);
-    if (found == null && System.nanoTime() - readAt > MISS_NANOS) {
+    if (found == null) {
       try {
         known = readAll(connection);
       } catch (SQLException e) {
@@ -98,6 +97,26 @@ public final class TopicTable {
               .formatted(topic));
     }
     return found;
+  }
+
+  /** Remembers topics that are there, and returns the registered ones that never were. */
+  public Set<String> neverSeen(Connection connection, Set<String> present) throws SQLException {
+    try (PreparedStatement update =
+            connection.prepareStatement(
+                "UPDATE lockstep_outbox_topic SET seen = true WHERE NOT seen AND topic = ANY(?)");
+        PreparedStatement select =
+            connection.prepareStatement(
+                "SELECT topic FROM lockstep_outbox_topic WHERE NOT seen ORDER BY topic")) {
+      update.setArray(1, connection.createArrayOf("text", present.toArray()));
+      update.executeUpdate();
+      Set<String> missing = new TreeSet<>();
+      try (ResultSet row = select.executeQuery()) {
+        while (row.next()) {
+          missing.add(row.getString(1));
+        }
+      }
+      return missing;
+    }
   }
 
   /** Returns the names of all registered topics. */

@@ -26,6 +26,8 @@ CREATE TABLE lockstep_outbox_topic (
   partitions integer CHECK (partitions > 0),
   -- kept by the relay: what the topic takes
   max_bytes integer NOT NULL DEFAULT 1000000,
+  -- kept by the relay: it was there once. A topic that never was is a mistake that stops a relay's start
+  seen boolean NOT NULL DEFAULT false,
   -- what becomes of a row that Kafka refuses. 0: its key waits, 1: it is parked, 2: the shard waits
   on_poison smallint NOT NULL DEFAULT 0 CHECK (on_poison IN (0, 1, 2))
 );

@@ -1,0 +1,314 @@
+package dev.lockstep.outbox;
+
+import dev.lockstep.outbox.internal.relay.Segments;
+import dev.lockstep.schema.OperatorOrders;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.UUID;
+import javax.sql.DataSource;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What operators do with an outbox. Works on the database alone: the relays that own the shards
+ * grant the wishes within a second. Each of them is written to {@code lockstep_outbox_operation}
+ * with who and why, in the same transaction. Thread-safe.
+ */
+public final class OutboxAdmin {
+
+  private static final int MOST_COUNTED = 10_000;
+
+  private final DataSource dataSource;
+  private final Clock clock;
+
+  /**
+   * Works on an outbox.
+   *
+   * @param dataSource of the outbox, with the rights of an operator
+   */
+  public OutboxAdmin(DataSource dataSource) {
+    this.dataSource = dataSource;
+    this.clock = Clock.systemUTC();
+  }
+
+  /**
+   * Tells what the outbox holds.
+   *
+   * @return counts and ages
+   * @throws SQLException from the database
+   */
+  public OutboxStatus status() throws SQLException {
+    try (Connection connection = dataSource.getConnection();
+        PreparedStatement select =
+            connection.prepareStatement(
+                "SELECT (SELECT count(*) FROM (SELECT FROM lockstep_outbox LIMIT ?) a),"
+                    + " extract(epoch FROM now() - (SELECT created_at FROM lockstep_outbox"
+                    + "   ORDER BY seq LIMIT 1)) * 1000,"
+                    + " (segments - 2) * segment_seconds,"
+                    + " (SELECT count(*) FROM (SELECT FROM lockstep_outbox_scheduled LIMIT ?) b),"
+                    + " (SELECT count(*) FROM (SELECT FROM lockstep_outbox_parked LIMIT ?) c),"
+                    + " paused_by FROM lockstep_outbox_meta")) {
+      select.setInt(1, MOST_COUNTED);
+      select.setInt(2, MOST_COUNTED);
+      select.setInt(3, MOST_COUNTED);
+      try (ResultSet row = select.executeQuery()) {
+        row.next();
+        long age = row.getLong(2);
+        Optional<Duration> oldest =
+            row.wasNull() ? Optional.empty() : Optional.of(Duration.ofMillis(age));
+        return new OutboxStatus(
+            row.getInt(1),
+            oldest,
+            Duration.ofSeconds(row.getLong(3)),
+            row.getInt(4),
+            row.getInt(5),
+            Optional.ofNullable(row.getString(6)));
+      }
+    }
+  }
+
+  /**
+   * Lists keys and topics whose rows wait.
+   *
+   * @param most how many at most
+   * @return the oldest first
+   * @throws SQLException from the database
+   */
+  public List<BlockedKey> blocked(int most) throws SQLException {
+    try (Connection connection = dataSource.getConnection();
+        PreparedStatement select =
+            connection.prepareStatement(
+                "SELECT topic, whole_topic, msg_key, reason, since, (SELECT count(*) FROM"
+                    + " (SELECT FROM lockstep_outbox_parked p WHERE p.shard = b.shard AND p.blocked"
+                    + " AND p.topic = b.topic AND (b.whole_topic OR p.msg_key = b.msg_key) LIMIT ?) w)"
+                    + " FROM lockstep_outbox_blocked b ORDER BY since LIMIT ?")) {
+      select.setInt(1, MOST_COUNTED);
+      select.setInt(2, most);
+      List<BlockedKey> blocked = new ArrayList<>();
+      try (ResultSet row = select.executeQuery()) {
+        while (row.next()) {
+          blocked.add(
+              new BlockedKey(
+                  row.getString(1),
+                  row.getBoolean(2) ? null : row.getBytes(3),
+                  row.getString(4),
+                  row.getTimestamp(5).toInstant(),
+                  row.getInt(6)));
+        }
+      }
+      return blocked;
+    }
+  }
+
+  /**
+   * Lists rows that were put aside.
+   *
+   * @param most how many at most
+   * @return in the order in which they were written
+   * @throws SQLException from the database
+   */
+  public List<ParkedRow> parked(int most) throws SQLException {
+    try (Connection connection = dataSource.getConnection();
+        PreparedStatement select =
+            connection.prepareStatement(
+                "SELECT id, topic, msg_key, coalesce(octet_length(payload), 0), reason, created_at,"
+                    + " blocked FROM lockstep_outbox_parked ORDER BY seq LIMIT ?")) {
+      select.setInt(1, most);
+      List<ParkedRow> parked = new ArrayList<>();
+      try (ResultSet row = select.executeQuery()) {
+        while (row.next()) {
+          Instant createdAt = row.getTimestamp(6).toInstant();
+          parked.add(
+              new ParkedRow(
+                  row.getObject(1, UUID.class),
+                  row.getString(2),
+                  row.getBytes(3),
+                  row.getInt(4),
+                  row.getString(5),
+                  createdAt,
+                  row.getBoolean(7)));
+        }
+      }
+      return parked;
+    }
+  }
+
+  /**
+   * Publishes what waits behind a key or a topic, in its order, and then lets its new rows follow.
+   * If a row is still refused the block stays, with the new reason.
+   *
+   * @param topic physical name
+   * @param key record key; null: the whole topic
+   * @param principal who wants it, 1 to 256 characters
+   * @param reason why, 1 to 2,000 characters
+   * @return false when it is not blocked
+   * @throws SQLException from the database
+   */
+  public boolean unblock(String topic, byte @Nullable [] key, String principal, String reason)
+      throws SQLException {
+    return change(
+        principal,
+        reason,
+        "unblock " + (key == null ? "topic " : "a key of ") + topic,
+        "UPDATE lockstep_outbox_blocked SET unblock_requested = true"
+            + " WHERE topic = ? AND whole_topic = ? AND msg_key = ?",
+        update -> {
+          update.setString(1, topic);
+          update.setBoolean(2, key == null);
+          update.setBytes(3, key == null ? new byte[0] : key);
+        });
+  }
+
+  /**
+   * Publishes a row that was parked alone.
+   *
+   * @param id identity of the message
+   * @param principal who wants it, 1 to 256 characters
+   * @param reason why, 1 to 2,000 characters
+   * @return false when no such row is parked alone
+   * @throws SQLException from the database
+   */
+  public boolean publishAgain(UUID id, String principal, String reason) throws SQLException {
+    return change(
+        principal,
+        reason,
+        "publish again " + id,
+        "UPDATE lockstep_outbox_parked SET released = true WHERE id = ? AND NOT blocked",
+        update -> update.setObject(1, id));
+  }
+
+  /**
+   * Drops a row that was put aside: it is never published.
+   *
+   * @param id identity of the message
+   * @param principal who wants it, 1 to 256 characters
+   * @param reason why, 1 to 2,000 characters
+   * @return false when no such row was put aside
+   * @throws SQLException from the database
+   */
+  public boolean discard(UUID id, String principal, String reason) throws SQLException {
+    return change(
+        principal,
+        reason,
+        "discard " + id,
+        // one that its relay is publishing now cannot be taken back
+        "DELETE FROM lockstep_outbox_parked WHERE id = ? AND NOT released",
+        delete -> delete.setObject(1, id));
+  }
+
+  /**
+   * Lets all relays stop publishing; writers go on.
+   *
+   * @param principal who wants it, 1 to 256 characters
+   * @param reason why, 1 to 2,000 characters
+   * @throws SQLException from the database
+   */
+  public void pause(String principal, String reason) throws SQLException {
+    boolean unused =
+        change(
+            principal,
+            reason,
+            "pause",
+            "UPDATE lockstep_outbox_meta SET paused_by = ?",
+            update -> update.setString(1, principal + ": " + reason));
+  }
+
+  /**
+   * Lets relays publish again.
+   *
+   * @param principal who wants it, 1 to 256 characters
+   * @param reason why, 1 to 2,000 characters
+   * @throws SQLException from the database
+   */
+  public void resume(String principal, String reason) throws SQLException {
+    boolean unused =
+        change(
+            principal,
+            reason,
+            "resume",
+            "UPDATE lockstep_outbox_meta SET paused_by = NULL",
+            update -> {});
+  }
+
+  /**
+   * Truncates all segments whose rows are published, the one that is written now included. What was
+   * published can then no longer be replayed.
+   *
+   * @param options of the relay
+   * @return true when the ledger is empty
+   * @throws SQLException from the database
+   */
+  public boolean truncatePublished(RelayOptions options) throws SQLException {
+    return new Segments(dataSource, options).truncateAll();
+  }
+
+  /**
+   * Changes shards and segments of an empty ledger: see {@link #truncatePublished}. Stop the relays
+   * first, and give them the new number and a position topic with as many partitions.
+   *
+   * @param shards of each lane, 1 to 64
+   * @param segments 3 to 96
+   * @param each how long a segment is written, 1 s to 1 day
+   * @param principal who wants it, 1 to 256 characters
+   * @param reason why, 1 to 2,000 characters
+   * @throws SQLException when the ledger has rows, or a number is out of bounds
+   */
+  public void configure(int shards, int segments, Duration each, String principal, String reason)
+      throws SQLException {
+    boolean unused =
+        change(
+            principal,
+            reason,
+            "configure shards %d, segments %d of %s".formatted(shards, segments, each),
+            "SELECT lockstep_outbox_configure(?, ?, ?)",
+            call -> {
+              call.setInt(1, shards);
+              call.setInt(2, segments);
+              call.setInt(3, (int) each.toSeconds());
+            });
+  }
+
+  private interface Parameters {
+    void set(PreparedStatement statement) throws SQLException;
+  }
+
+  private boolean change(
+      String principal, String reason, String operation, String sql, Parameters parameters)
+      throws SQLException {
+    var order = OperatorOrders.of(principal, reason, clock);
+    try (Connection connection = dataSource.getConnection()) {
+      connection.setAutoCommit(false);
+      try (PreparedStatement change = connection.prepareStatement(sql);
+          PreparedStatement audit =
+              connection.prepareStatement(
+                  "INSERT INTO lockstep_outbox_operation (principal, reason, operation)"
+                      + " VALUES (?, ?, ?)");
+          Statement limit = connection.createStatement()) {
+        limit.execute("SET LOCAL lock_timeout = '10s'");
+        parameters.set(change);
+        boolean changed = change.execute() || change.getUpdateCount() > 0;
+        if (changed) {
+          audit.setString(1, order.getPrincipal());
+          audit.setString(2, order.getReason());
+          audit.setString(3, operation);
+          audit.executeUpdate();
+        }
+        connection.commit();
+        return changed;
+      } catch (SQLException e) {
+        connection.rollback();
+        throw e;
+      } finally {
+        connection.setAutoCommit(true);
+      }
+    }
+  }
+}

@@ -1,0 +1,153 @@
+package dev.lockstep.outbox;
+
+import com.zaxxer.hikari.HikariConfig;
+import com.zaxxer.hikari.HikariDataSource;
+import dev.lockstep.schema.LockstepConfig;
+import dev.lockstep.schema.RowSource;
+import dev.lockstep.testkit.kafka.KafkaCluster;
+import dev.lockstep.testkit.postgres.PostgresServer;
+import java.nio.charset.StandardCharsets;
+import java.sql.Connection;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.UUID;
+import java.util.concurrent.ExecutionException;
+import java.util.stream.IntStream;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+
+/**
+ * A database with an outbox of its own, its position topic, and what a test needs to look at it.
+ */
+final class OutboxWorld implements AutoCloseable {
+
+  final LockstepConfig config;
+  final RelayOptions options;
+  final HikariDataSource dataSource;
+  final Outbox outbox;
+  final OutboxAdmin admin;
+  private final Admin kafka;
+
+  OutboxWorld(KafkaCluster cluster, PostgresServer postgres, String name)
+      throws ExecutionException, InterruptedException {
+    this(cluster, postgres.createDatabase(name), name);
+  }
+
+  OutboxWorld(KafkaCluster cluster, String url, String name)
+      throws ExecutionException, InterruptedException {
+    this.config = LockstepConfig.of(cluster.bootstrapServers());
+    this.options =
+        RelayOptions.of(config, name.replace('_', '-')).withLongestPoll(Duration.ofMillis(50));
+    HikariConfig pool = new HikariConfig();
+    pool.setJdbcUrl(url);
+    pool.setMaximumPoolSize(20);
+    this.dataSource = new HikariDataSource(pool);
+    this.outbox = new Outbox(dataSource);
+    this.admin = new OutboxAdmin(dataSource);
+    this.kafka = Admin.create(config.client());
+    outbox.migrate();
+    createTopic(options.positionsTopic(), 4, Map.of("cleanup.policy", "compact"));
+  }
+
+  Admin kafka() {
+    return kafka;
+  }
+
+  String createTopic(String topic, int partitions, Map<String, String> settings)
+      throws ExecutionException, InterruptedException {
+    NewTopic wanted = new NewTopic(topic, Optional.of(partitions), Optional.empty());
+    kafka.createTopics(List.of(wanted.configs(settings))).all().get();
+    return topic;
+  }
+
+  void publish(OutboxMessage... messages) throws SQLException {
+    outbox.inTransaction(
+        tx -> {
+          for (OutboxMessage message : messages) {
+            tx.publish(message);
+          }
+        });
+  }
+
+  void execute(String sql) throws SQLException {
+    try (Connection connection = dataSource.getConnection();
+        Statement statement = connection.createStatement()) {
+      statement.execute(sql);
+    }
+  }
+
+  long number(String sql) {
+    try (Connection connection = dataSource.getConnection();
+        Statement statement = connection.createStatement();
+        ResultSet row = statement.executeQuery(sql)) {
+      row.next();
+      return row.getLong(1);
+    } catch (SQLException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  /** Returns {@code key=value} of each committed record, partition by partition. */
+  List<String> read(String topic) {
+    return records(topic).stream().map(r -> text(r.key()) + "=" + text(r.value())).toList();
+  }
+
+  /** Returns the same without repeats of a row, as a receiver of the express lane sees it. */
+  List<String> readOnce(String topic) {
+    Set<UUID> rows = new HashSet<>();
+    return records(topic).stream()
+        .filter(r -> rows.add(RowSource.of(r.headers()).row()))
+        .map(r -> text(r.key()) + "=" + text(r.value()))
+        .toList();
+  }
+
+  List<ConsumerRecord<byte[], byte[]>> records(String topic) {
+    Map<String, Object> settings = config.shortRead();
+    settings.put("isolation.level", "read_committed");
+    List<ConsumerRecord<byte[], byte[]>> all = new ArrayList<>();
+    try (KafkaConsumer<byte[], byte[]> consumer =
+        new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+      List<TopicPartition> partitions =
+          IntStream.range(0, consumer.partitionsFor(topic).size())
+              .mapToObj(p -> new TopicPartition(topic, p))
+              .toList();
+      consumer.assign(partitions);
+      consumer.seekToBeginning(partitions);
+      Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
+      while (partitions.stream().anyMatch(p -> consumer.position(p) < ends.get(p))) {
+        consumer.poll(Duration.ofMillis(100)).forEach(all::add);
+      }
+    }
+    return all;
+  }
+
+  static OutboxMessage message(String topic, String key, String value) {
+    return OutboxMessage.of(topic, key, value.getBytes(StandardCharsets.UTF_8));
+  }
+
+  static byte[] bytes(String text) {
+    return text.getBytes(StandardCharsets.UTF_8);
+  }
+
+  private static String text(byte[] bytes) {
+    return bytes == null ? "null" : new String(bytes, StandardCharsets.UTF_8);
+  }
+
+  @Override
+  public void close() {
+    kafka.close();
+    dataSource.close();
+  }
+}
