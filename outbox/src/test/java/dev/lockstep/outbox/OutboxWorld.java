@@ -99,6 +99,15 @@ final class OutboxWorld implements AutoCloseable {
     }
   }
 
+  String text(String sql) throws SQLException {
+    try (Connection connection = dataSource.getConnection();
+        Statement statement = connection.createStatement();
+        ResultSet row = statement.executeQuery(sql)) {
+      row.next();
+      return row.getString(1);
+    }
+  }
+
   /** Returns {@code key=value} of each committed record, partition by partition. */
   List<String> read(String topic) {
     return records(topic).stream().map(r -> text(r.key()) + "=" + text(r.value())).toList();

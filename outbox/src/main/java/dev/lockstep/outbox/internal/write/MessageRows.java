@@ -21,18 +21,28 @@ final class MessageRows {
   private static final String VALUES =
       " FROM unnest(?::smallint[], ?::uuid[], ?::text[], ?::integer[], ?::bytea[], ?::bytea[], ?::text[]";
 
+  /**
+   * A relay may publish a row as soon as it sees it: with {@code synchronous_commit} off a crash of
+   * the database would take back what is published already (outbox-review, 3).
+   */
+  private static final String DURABLE =
+      " CROSS JOIN (SELECT CASE WHEN current_setting('synchronous_commit') = 'off'"
+          + " THEN set_config('synchronous_commit', 'on', true) END) AS durable";
+
   private static final String LEDGER =
       "INSERT INTO lockstep_outbox (lane, id, topic, part, msg_key, payload, headers)"
           + " SELECT lane, id, topic, part, msg_key, payload, headers::text[]"
           + VALUES
-          + ") AS m (lane, id, topic, part, msg_key, payload, headers)";
+          + ") AS m (lane, id, topic, part, msg_key, payload, headers)"
+          + DURABLE;
 
   private static final String SCHEDULED =
       "INSERT INTO lockstep_outbox_scheduled"
           + " (not_before, lane, id, topic, part, msg_key, payload, headers)"
           + " SELECT not_before, lane, id, topic, part, msg_key, payload, headers::text[]"
           + VALUES
-          + ", ?::timestamptz[]) AS m (lane, id, topic, part, msg_key, payload, headers, not_before)";
+          + ", ?::timestamptz[]) AS m (lane, id, topic, part, msg_key, payload, headers, not_before)"
+          + DURABLE;
 
   private final Connection connection;
   private final ToIntFunction<String> lanes;

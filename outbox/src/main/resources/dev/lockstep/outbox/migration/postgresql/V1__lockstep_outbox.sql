@@ -172,6 +172,10 @@ BEGIN
   IF coalesce(octet_length(key), 0) + coalesce(octet_length(value), 0) > known.max_bytes THEN
     RAISE EXCEPTION 'Message to ''%'' is too large: the topic takes % bytes', to_topic, known.max_bytes;
   END IF;
+  -- a relay may publish what a crash of the database would otherwise take back
+  IF current_setting('synchronous_commit') = 'off' THEN
+    PERFORM set_config('synchronous_commit', 'on', true);
+  END IF;
   IF not_before IS NULL THEN
     INSERT INTO lockstep_outbox (lane, id, topic, msg_key, payload, headers)
       VALUES (known.lane, message, to_topic, key, value, with_headers);
