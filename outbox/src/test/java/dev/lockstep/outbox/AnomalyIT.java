@@ -1,0 +1,179 @@
+package dev.lockstep.outbox;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import dev.lockstep.schema.RowSource;
+import dev.lockstep.testkit.kafka.BrokerProfile;
+import dev.lockstep.testkit.kafka.KafkaCluster;
+import dev.lockstep.testkit.outbox.AnomalyWriters;
+import dev.lockstep.testkit.outbox.AnomalyWriters.Mix;
+import dev.lockstep.testkit.outbox.DeliveryCheck;
+import dev.lockstep.testkit.outbox.DeliveryCheck.Report;
+import dev.lockstep.testkit.outbox.OutboxUnderTest;
+import dev.lockstep.testkit.postgres.PostgresServer;
+import dev.lockstep.testkit.process.ChildJvm;
+import dev.lockstep.testkit.process.Nemesis;
+import dev.lockstep.testkit.process.Nemesis.Fault;
+import dev.lockstep.testkit.process.Nemesis.Span;
+import dev.lockstep.testkit.process.Rounds;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.SQLException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/**
+ * Nothing is missed, repeated or reordered, whatever transactions do and while relays are killed
+ * and paused and the broker is killed.
+ */
+class AnomalyIT {
+
+  @TempDir static Path directory;
+  private static KafkaCluster cluster;
+  private static PostgresServer postgres;
+
+  private final Map<String, ChildJvm> relays = new ConcurrentHashMap<>();
+
+  @BeforeAll
+  static void startServers() {
+    cluster = KafkaCluster.start(directory, 1, BrokerProfile.TUNED);
+    postgres = PostgresServer.start(directory.resolve("pg"));
+  }
+
+  @AfterAll
+  static void stopServers() {
+    postgres.close();
+    cluster.close();
+  }
+
+  @ParameterizedTest
+  @EnumSource(Lane.class)
+  void eachCommittedMessageOnceInItsOrder(Lane lane) throws Exception {
+    long seed = Long.getLong("lockstep.seed", 20261122L);
+    Duration length = Duration.ofSeconds(Rounds.of(30, 600));
+    String name = "anomaly_" + lane.name().toLowerCase(Locale.ROOT);
+    try (OutboxWorld world = new OutboxWorld(cluster, postgres, name)) {
+      String topic = world.createTopic(name, 4, Map.of());
+      world.outbox.register(topic, lane, 4);
+      AnomalyWriters writers =
+          new AnomalyWriters(Mix.of(seed), world.dataSource, underTest(world, topic));
+      writers.prepare();
+      start(world, "left");
+      start(world, "right");
+      Nemesis nemesis =
+          Nemesis.start(
+              seed,
+              new Span(Duration.ofMillis(500), Duration.ofSeconds(3)),
+              new Span(Duration.ofMillis(100), Duration.ofSeconds(Rounds.of(8, 60))),
+              faults(world));
+      Report report;
+      try {
+        writers.run(length);
+        nemesis.close();
+        Map<String, Long> committed = writers.committed();
+        long messages = committed.values().stream().mapToLong(Long::longValue).sum();
+        await()
+            .atMost(Duration.ofMinutes(2))
+            .pollInterval(Duration.ofSeconds(1))
+            .until(() -> check(world, topic, lane).delivered() >= messages);
+        report = check(world, topic, lane).compare(committed);
+      } catch (Throwable e) {
+        nemesis.history().forEach(System.out::println);
+        throw e;
+      } finally {
+        relays.values().forEach(ChildJvm::close);
+      }
+      System.out.printf(
+          "%s %s: %d transactions, %d rolled back, %d faults, %s%n",
+          lane,
+          nemesis.history().get(0),
+          writers.transactions(),
+          writers.rolledBack(),
+          nemesis.history().size() / 2,
+          report);
+      if (!report.isClean()) {
+        nemesis.history().forEach(System.out::println);
+      }
+      assertThat(report.isClean()).as("%s", report).isTrue();
+      assertThat(report.committed()).isGreaterThan(1_000);
+    }
+  }
+
+  private static DeliveryCheck check(OutboxWorld world, String topic, Lane lane) {
+    DeliveryCheck check = new DeliveryCheck();
+    for (ConsumerRecord<byte[], byte[]> record : world.records(topic)) {
+      String row = lane == Lane.EXPRESS ? RowSource.of(record.headers()).row().toString() : null;
+      check.delivered(new String(record.value(), StandardCharsets.UTF_8), row);
+    }
+    return check;
+  }
+
+  private static OutboxUnderTest underTest(OutboxWorld world, String topic) {
+    return new OutboxUnderTest() {
+      @Override
+      public void inTransaction(Work work) throws SQLException {
+        world.outbox.inTransaction(
+            tx ->
+                work.run(
+                    tx.connection(),
+                    (key, value) -> tx.publish(OutboxWorld.message(topic, key, value))));
+      }
+
+      @Override
+      public void publish(Connection connection, String key, String value) throws SQLException {
+        try (PreparedStatement call =
+            connection.prepareStatement("SELECT lockstep_outbox_publish(?, ?, ?)")) {
+          call.setString(1, topic);
+          call.setBytes(2, OutboxWorld.bytes(key));
+          call.setBytes(3, OutboxWorld.bytes(value));
+          call.execute();
+        }
+      }
+    };
+  }
+
+  private void start(OutboxWorld world, String place) {
+    relays.put(
+        place,
+        ChildJvm.start(
+            "relay-" + place,
+            directory.resolve(world.options.name() + "-" + place + ".log"),
+            List.of("-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+            RelayMain.class.getName(),
+            List.of(
+                cluster.bootstrapServers(), world.options.name(), world.dataSource.getJdbcUrl())));
+  }
+
+  private List<Fault> faults(OutboxWorld world) {
+    List<Fault> faults = new ArrayList<>();
+    for (String place : List.of("left", "right")) {
+      faults.add(
+          new Fault("kill " + place, () -> relays.get(place).kill(), () -> start(world, place)));
+      faults.add(
+          new Fault(
+              "pause " + place, () -> relays.get(place).pause(), () -> relays.get(place).resume()));
+    }
+    faults.add(
+        new Fault(
+            "kill broker",
+            () -> cluster.node(1).kill(),
+            () -> {
+              cluster.node(1).restart();
+              cluster.awaitReady();
+            }));
+    return faults;
+  }
+}
