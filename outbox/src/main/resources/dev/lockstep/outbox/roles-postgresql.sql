@@ -1,0 +1,53 @@
+-- Least rights for the users of an outbox. Run it once, as the owner of its tables, then grant:
+--   GRANT lockstep_writer TO <user of your service>;
+--   GRANT lockstep_relay TO <user of the relay>;
+--   GRANT lockstep_operator TO <user of your operators>;
+
+DO $$
+DECLARE
+  wanted text;
+BEGIN
+  FOREACH wanted IN ARRAY ARRAY['lockstep_writer', 'lockstep_relay', 'lockstep_operator'] LOOP
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
+      EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
+    END IF;
+  END LOOP;
+END $$;
+
+-- A service: publishes, registers its topics, takes messages. It reads no message, and sets neither
+-- the place of a row nor its time.
+GRANT SELECT ON lockstep_outbox_topic, lockstep_outbox_meta TO lockstep_writer;
+GRANT INSERT (topic, lane, partitions, on_poison), UPDATE (on_poison) ON lockstep_outbox_topic
+  TO lockstep_writer;
+GRANT INSERT (lane, id, topic, part, msg_key, payload, headers) ON lockstep_outbox TO lockstep_writer;
+GRANT INSERT (not_before, lane, id, topic, part, msg_key, payload, headers) ON lockstep_outbox_scheduled
+  TO lockstep_writer;
+GRANT USAGE ON SEQUENCE lockstep_outbox_seq TO lockstep_writer;
+GRANT SELECT, INSERT, UPDATE, DELETE ON lockstep_inbox TO lockstep_writer;
+
+-- A relay: reads the ledger and truncates its segments, but changes no row of it.
+GRANT SELECT ON lockstep_outbox, lockstep_outbox_seq TO lockstep_relay;
+GRANT SELECT, UPDATE (cluster_id, positions_topic_id) ON lockstep_outbox_meta TO lockstep_relay;
+GRANT SELECT, UPDATE (max_bytes, seen) ON lockstep_outbox_topic TO lockstep_relay;
+GRANT SELECT, INSERT, UPDATE, DELETE
+  ON lockstep_outbox_parked, lockstep_outbox_blocked TO lockstep_relay;
+-- messages that are due move into the ledger
+GRANT SELECT, UPDATE, DELETE ON lockstep_outbox_scheduled TO lockstep_relay;
+GRANT INSERT (lane, id, topic, part, msg_key, payload, headers) ON lockstep_outbox TO lockstep_relay;
+GRANT USAGE ON SEQUENCE lockstep_outbox_seq TO lockstep_relay;
+DO $$
+DECLARE
+  segment regclass;
+BEGIN
+  FOR segment IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'lockstep_outbox'::regclass LOOP
+    EXECUTE format('GRANT TRUNCATE ON %s TO lockstep_relay', segment);
+  END LOOP;
+END $$;
+
+-- An operator: looks, pauses, unblocks, drops parked rows. What he did stays written down.
+GRANT SELECT ON lockstep_outbox, lockstep_outbox_meta, lockstep_outbox_topic, lockstep_outbox_parked,
+  lockstep_outbox_blocked, lockstep_outbox_scheduled, lockstep_outbox_operation TO lockstep_operator;
+GRANT UPDATE (paused_by) ON lockstep_outbox_meta TO lockstep_operator;
+GRANT UPDATE (unblock_requested) ON lockstep_outbox_blocked TO lockstep_operator;
+GRANT UPDATE (released), DELETE ON lockstep_outbox_parked TO lockstep_operator;
+GRANT INSERT ON lockstep_outbox_operation TO lockstep_operator;
