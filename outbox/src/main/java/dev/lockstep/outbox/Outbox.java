@@ -1,7 +1,9 @@
 package dev.lockstep.outbox;
 
 import dev.lockstep.outbox.internal.write.BufferingTransaction;
+import dev.lockstep.outbox.internal.write.MessageBuffer;
 import dev.lockstep.outbox.internal.write.Migration;
+import dev.lockstep.outbox.internal.write.PublishingConnection;
 import dev.lockstep.outbox.internal.write.TopicTable;
 import java.sql.Connection;
 import java.sql.SQLException;
@@ -16,8 +18,7 @@ import org.jspecify.annotations.Nullable;
  * <p>Shape: rows of {@code lockstep_outbox} in the data source's schema (PostgreSQL 13 or newer).
  *
  * <p>Guarantee: rolled back is never published; committed is published, nothing skipped, in commit
- * order per key as long as the writers of a key exclude each other by a row lock that they take
- * before they publish. A writer never waits for Kafka.
+ * order per key: see {@link KeyOrder}. A writer never waits for Kafka.
  */
 @SuppressWarnings(
     "overloads") // a block either returns a value or does not, as with ExecutorService.submit
@@ -51,6 +52,7 @@ public final class Outbox {
   }
 
   private final DataSource dataSource;
+  private final KeyOrder order;
   private final TopicTable topics;
   private final List<Runnable> commitListeners = new CopyOnWriteArrayList<>();
 
@@ -60,7 +62,18 @@ public final class Outbox {
    * @param dataSource PostgreSQL
    */
   public Outbox(DataSource dataSource) {
+    this(dataSource, KeyOrder.ROW_LOCK);
+  }
+
+  /**
+   * Uses a data source whose schema has the outbox tables.
+   *
+   * @param dataSource PostgreSQL
+   * @param order how messages of a key are put in the order of their commits
+   */
+  public Outbox(DataSource dataSource, KeyOrder order) {
     this.dataSource = dataSource;
+    this.order = order;
     this.topics = new TopicTable(dataSource);
   }
 
@@ -130,24 +143,59 @@ public final class Outbox {
   public <T extends @Nullable Object> T callInTransaction(Work<T> work) throws SQLException {
     try (Connection connection = dataSource.getConnection()) {
       connection.setAutoCommit(false);
-      BufferingTransaction tx = new BufferingTransaction(connection, topics);
       T result;
       boolean published;
-      try {
+      try (BufferingTransaction tx = new BufferingTransaction(connection, topics, order)) {
         result = work.run(tx);
         published = tx.flush();
         connection.commit();
+        connection.setAutoCommit(true);
       } catch (Throwable thrown) {
-        connection.rollback();
+        rollback(connection, thrown);
         throw thrown;
-      } finally {
-        tx.close();
-        restore(connection);
       }
       if (published) {
-        commitListeners.forEach(Runnable::run);
+        committed();
       }
       return result;
+    }
+  }
+
+  /**
+   * Returns a data source whose connections can publish: for code that commits by itself. Messages
+   * are kept until {@code commit()} and stored just before it; a rollback, or one to a savepoint,
+   * drops what it takes back.
+   *
+   * @return data source that takes its connections from that of this outbox
+   */
+  public DataSource publishing() {
+    return PublishingConnection.wrap(
+        dataSource, connection -> new MessageBuffer(connection, topics, order), this::committed);
+  }
+
+  /**
+   * Publishes with the open transaction of a connection. On a connection of {@link #publishing} the
+   * message is kept until the commit; on any other it is stored at once, one round trip each, since
+   * nobody tells when that commits; a relay then finds it at its next poll.
+   *
+   * @param connection with an open transaction
+   * @param message the message; at most the topic's {@code max_bytes}
+   * @throws SQLException from the database
+   * @throws OutboxException when the connection commits each statement by itself, the topic is not
+   *     registered, or the message is too large
+   */
+  public void publish(Connection connection, OutboxMessage message) throws SQLException {
+    if (connection.getAutoCommit()) {
+      throw new OutboxException(
+          "Message %s to '%s' was published outside a transaction: the connection is in auto-commit mode; call setAutoCommit(false)"
+              .formatted(message.id(), message.topic()));
+    }
+    if (connection.isWrapperFor(PublishingConnection.class)) {
+      connection.unwrap(PublishingConnection.class).publish(message);
+    } else {
+      MessageBuffer buffer = new MessageBuffer(connection, topics, order);
+      buffer.add(message);
+      boolean unused = buffer.flush();
     }
   }
 
@@ -170,9 +218,17 @@ public final class Outbox {
     commitListeners.add(listener);
   }
 
-  private static void restore(Connection connection) throws SQLException {
-    if (!connection.isClosed()) {
+  private void committed() {
+    commitListeners.forEach(Runnable::run);
+  }
+
+  /** What went wrong first is what the caller must hear of. */
+  private static void rollback(Connection connection, Throwable thrown) {
+    try {
+      connection.rollback();
       connection.setAutoCommit(true);
+    } catch (SQLException e) {
+      thrown.addSuppressed(e);
     }
   }
 }

@@ -1,6 +1,8 @@
 package dev.lockstep.outbox.internal.write;
 
+import dev.lockstep.outbox.KeyOrder;
 import dev.lockstep.outbox.OutboxMessage;
+import java.sql.Array;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.SQLException;
@@ -9,7 +11,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.UUID;
+import java.util.function.Function;
 import java.util.function.ToIntFunction;
 import org.jspecify.annotations.Nullable;
 
@@ -44,14 +46,26 @@ final class MessageRows {
           + ", ?::timestamptz[]) AS m (lane, id, topic, part, msg_key, payload, headers, not_before)"
           + DURABLE;
 
+  /**
+   * A statement of its own in the same round trip: the INSERT behind it draws its numbers when all
+   * keys are held. In one order, so that writers do not lock each other out.
+   */
+  private static final String HOLD_KEYS =
+      "SELECT count(pg_advisory_xact_lock(h)) FROM (SELECT DISTINCT"
+          + " hashtextextended(topic || '/' || encode(msg_key, 'hex'), 0) AS h"
+          + " FROM unnest(?::text[], ?::bytea[]) AS k (topic, msg_key)"
+          + " WHERE msg_key IS NOT NULL ORDER BY h) keys;";
+
   private final Connection connection;
+  private final KeyOrder order;
   private final ToIntFunction<String> lanes;
 
   /**
    * @param lanes code of the lane of a topic
    */
-  MessageRows(Connection connection, ToIntFunction<String> lanes) {
+  MessageRows(Connection connection, KeyOrder order, ToIntFunction<String> lanes) {
     this.connection = connection;
+    this.order = order;
     this.lanes = lanes;
   }
 
@@ -59,14 +73,21 @@ final class MessageRows {
     List<OutboxMessage> now = messages.stream().filter(m -> m.notBefore() == null).toList();
     List<OutboxMessage> later = messages.stream().filter(m -> m.notBefore() != null).toList();
     if (!now.isEmpty()) {
-      try (PreparedStatement insert = connection.prepareStatement(LEDGER)) {
-        set(insert, now);
-        insert.executeUpdate();
+      boolean holds = order == KeyOrder.ADVISORY_LOCK;
+      try (PreparedStatement insert =
+          connection.prepareStatement(holds ? HOLD_KEYS + LEDGER : LEDGER)) {
+        int first = 1;
+        if (holds) {
+          insert.setArray(first++, array("text", now, OutboxMessage::topic));
+          insert.setArray(first++, array("bytea", now, OutboxMessage::key));
+        }
+        set(insert, first, now);
+        insert.execute();
       }
     }
     if (!later.isEmpty()) {
       try (PreparedStatement insert = connection.prepareStatement(SCHEDULED)) {
-        set(insert, later);
+        set(insert, 1, later);
         insert.setArray(
             8,
             connection.createArrayOf(
@@ -76,33 +97,33 @@ final class MessageRows {
     }
   }
 
-  private void set(PreparedStatement insert, List<OutboxMessage> messages) throws SQLException {
-    int n = messages.size();
-    Short[] lane = new Short[n];
-    UUID[] id = new UUID[n];
-    String[] topic = new String[n];
-    Integer[] part = new Integer[n];
-    byte[][] key = new byte[n][];
-    byte[][] payload = new byte[n][];
-    String[] headers = new String[n];
-    for (int i = 0; i < n; i++) {
-      OutboxMessage message = messages.get(i);
-      lane[i] = (short) lanes.applyAsInt(message.topic());
-      id[i] = message.id();
-      topic[i] = message.topic();
-      part[i] = message.partition();
-      key[i] = message.key();
-      payload[i] = message.payload();
+  private void set(PreparedStatement insert, int first, List<OutboxMessage> messages)
+      throws SQLException {
+    List<String> headers = new ArrayList<>(messages.size());
+    for (OutboxMessage message : messages) {
       // an array of ragged arrays is not unnested row by row: each goes as its own literal
-      headers[i] = connection.createArrayOf("text", headers(message)).toString();
+      headers.add(connection.createArrayOf("text", headers(message)).toString());
     }
-    insert.setArray(1, connection.createArrayOf("int2", lane));
-    insert.setArray(2, connection.createArrayOf("uuid", id));
-    insert.setArray(3, connection.createArrayOf("text", topic));
-    insert.setArray(4, connection.createArrayOf("int4", part));
-    insert.setArray(5, connection.createArrayOf("bytea", key));
-    insert.setArray(6, connection.createArrayOf("bytea", payload));
-    insert.setArray(7, connection.createArrayOf("text", headers));
+    insert.setArray(first, array("int2", messages, m -> (short) lanes.applyAsInt(m.topic())));
+    insert.setArray(first + 1, array("uuid", messages, OutboxMessage::id));
+    insert.setArray(first + 2, array("text", messages, OutboxMessage::topic));
+    insert.setArray(first + 3, array("int4", messages, OutboxMessage::partition));
+    insert.setArray(first + 4, array("bytea", messages, OutboxMessage::key));
+    insert.setArray(first + 5, array("bytea", messages, OutboxMessage::payload));
+    insert.setArray(first + 6, connection.createArrayOf("text", headers.toArray()));
+  }
+
+  private Array array(
+      String type,
+      List<OutboxMessage> messages,
+      Function<OutboxMessage, ? extends @Nullable Object> column)
+      throws SQLException {
+    Object[] values =
+        type.equals("bytea") ? new byte[messages.size()][] : new Object[messages.size()];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = column.apply(messages.get(i));
+    }
+    return connection.createArrayOf(type, values);
   }
 
   private static Object[] headers(OutboxMessage message) {

@@ -1,0 +1,86 @@
+package dev.lockstep.outbox.internal.write;
+
+import dev.lockstep.outbox.KeyOrder;
+import dev.lockstep.outbox.OutboxException;
+import dev.lockstep.outbox.OutboxMessage;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.sql.Savepoint;
+import java.util.ArrayList;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Keeps the messages of a transaction until just before its commit, in step with savepoints:
+ * rolling back to one drops what was published behind it (execution O2 of the kernel review). For
+ * one thread.
+ */
+public final class MessageBuffer {
+
+  private final Connection connection;
+  private final TopicTable topics;
+  private final KeyOrder order;
+  private final List<OutboxMessage> messages = new ArrayList<>();
+  private final IdentityHashMap<Savepoint, Integer> marks = new IdentityHashMap<>();
+
+  public MessageBuffer(Connection connection, TopicTable topics, KeyOrder order) {
+    this.connection = connection;
+    this.topics = topics;
+    this.order = order;
+  }
+
+  /**
+   * Keeps a message.
+   *
+   * @throws OutboxException when its topic is not registered or it is too large
+   */
+  public void add(OutboxMessage message) {
+    TopicTable.Topic topic = topics.get(message.topic(), connection);
+    int bytes = bytes(message);
+    if (bytes > topic.maxBytes()) {
+      throw new OutboxException(
+          "Message %s to '%s' has %d bytes, the topic takes %d; make it smaller or raise the limit"
+              .formatted(message.id(), message.topic(), bytes, topic.maxBytes()));
+    }
+    messages.add(message);
+  }
+
+  /** Stores what is kept, in one round trip however much it is; true when there was any. */
+  public boolean flush() throws SQLException {
+    if (messages.isEmpty()) {
+      return false;
+    }
+    new MessageRows(connection, order, topic -> topics.get(topic, connection).lane().code())
+        .insert(messages);
+    messages.clear();
+    marks.clear();
+    return true;
+  }
+
+  void mark(Savepoint savepoint) {
+    marks.put(savepoint, messages.size());
+  }
+
+  void rollbackTo(Savepoint savepoint) {
+    Integer mark = marks.get(savepoint);
+    if (mark != null && mark < messages.size()) {
+      messages.subList(mark, messages.size()).clear();
+    }
+  }
+
+  void clear() {
+    messages.clear();
+    marks.clear();
+  }
+
+  private static int bytes(OutboxMessage message) {
+    byte[] key = message.key();
+    byte[] payload = message.payload();
+    int bytes = (key == null ? 0 : key.length) + (payload == null ? 0 : payload.length);
+    for (Map.Entry<String, String> header : message.headers().entrySet()) {
+      bytes += header.getKey().length() + header.getValue().length();
+    }
+    return bytes;
+  }
+}

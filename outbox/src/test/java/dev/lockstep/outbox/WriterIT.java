@@ -1,0 +1,216 @@
+package dev.lockstep.outbox;
+
+import static dev.lockstep.outbox.OutboxWorld.message;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
+
+import com.zaxxer.hikari.HikariConfig;
+import com.zaxxer.hikari.HikariDataSource;
+import dev.lockstep.testkit.postgres.PostgresServer;
+import java.nio.file.Path;
+import java.sql.Connection;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Savepoint;
+import java.sql.Statement;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicInteger;
+import javax.sql.DataSource;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInfo;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Who commits by himself: nothing is lost at a commit, and nothing survives a rollback. */
+class WriterIT {
+
+  private static final String TOPIC = "orders";
+
+  @TempDir static Path directory;
+  private static PostgresServer postgres;
+
+  private HikariDataSource pool;
+  private Outbox outbox;
+  private DataSource publishing;
+
+  @BeforeAll
+  static void startServer() {
+    postgres = PostgresServer.start(directory.resolve("pg"));
+  }
+
+  @AfterAll
+  static void stopServer() {
+    postgres.close();
+  }
+
+  @BeforeEach
+  void createOutbox(TestInfo info) {
+    String name = info.getTestMethod().orElseThrow().getName().toLowerCase(Locale.ROOT);
+    HikariConfig config = new HikariConfig();
+    config.setJdbcUrl(postgres.createDatabase(name.substring(0, Math.min(40, name.length()))));
+    pool = new HikariDataSource(config);
+    outbox = new Outbox(pool);
+    outbox.migrate();
+    outbox.register(TOPIC, Lane.EXACTLY_ONCE, 0);
+    publishing = outbox.publishing();
+  }
+
+  @AfterEach
+  void closePool() {
+    pool.close();
+  }
+
+  @Test
+  void whatIsPublishedIsStoredAtTheCommitAndTold() throws Exception {
+    AtomicInteger told = new AtomicInteger();
+    outbox.onCommit(told::incrementAndGet);
+    try (Connection connection = publishing.getConnection()) {
+      connection.setAutoCommit(false);
+      outbox.publish(connection, message(TOPIC, "a", "1"));
+      assertThat(stored()).isEmpty();
+      connection.commit();
+      assertThat(stored()).containsExactly("1");
+      outbox.publish(connection, message(TOPIC, "a", "2"));
+      // commits, as JDBC says
+      connection.setAutoCommit(true);
+      assertThat(stored()).containsExactly("1", "2");
+      connection.setAutoCommit(false);
+      connection.commit();
+    }
+    assertThat(told).hasValue(2);
+  }
+
+  @Test
+  void nothingSurvivesARollbackOrAConnectionThatIsClosed() throws Exception {
+    try (Connection connection = publishing.getConnection()) {
+      connection.setAutoCommit(false);
+      outbox.publish(connection, message(TOPIC, "a", "dropped"));
+      connection.rollback();
+      outbox.publish(connection, message(TOPIC, "a", "1"));
+      Savepoint outer = connection.setSavepoint();
+      outbox.publish(connection, message(TOPIC, "a", "dropped"));
+      Savepoint inner = connection.setSavepoint("inner");
+      outbox.publish(connection, message(TOPIC, "a", "dropped"));
+      connection.rollback(inner);
+      connection.rollback(outer);
+      outbox.publish(connection, message(TOPIC, "a", "2"));
+      connection.commit();
+      outbox.publish(connection, message(TOPIC, "a", "dropped"));
+    }
+    try (Connection connection = publishing.getConnection()) {
+      connection.setAutoCommit(false);
+      connection.commit();
+    }
+    assertThat(stored()).containsExactly("1", "2");
+  }
+
+  @Test
+  void poolMayLieOnTop() throws Exception {
+    HikariConfig config = new HikariConfig();
+    config.setDataSource(publishing);
+    config.setMaximumPoolSize(2);
+    try (HikariDataSource above = new HikariDataSource(config);
+        Connection connection = above.getConnection()) {
+      connection.setAutoCommit(false);
+      outbox.publish(connection, message(TOPIC, "a", "1"));
+      assertThat(stored()).isEmpty();
+      connection.commit();
+      assertThat(stored()).containsExactly("1");
+    }
+  }
+
+  @Test
+  void connectionThatNobodyWrappedStoresAtOnce() throws Exception {
+    try (Connection connection = pool.getConnection()) {
+      connection.setAutoCommit(false);
+      outbox.publish(connection, message(TOPIC, "a", "1"));
+      connection.commit();
+      Savepoint savepoint = connection.setSavepoint();
+      outbox.publish(connection, message(TOPIC, "a", "dropped"));
+      connection.rollback(savepoint);
+      connection.commit();
+      connection.setAutoCommit(true);
+      assertThatThrownBy(() -> outbox.publish(connection, message(TOPIC, "a", "2")))
+          .isInstanceOf(OutboxException.class)
+          .hasMessageContaining("outside a transaction");
+    }
+    assertThat(stored()).containsExactly("1");
+  }
+
+  @Test
+  void firstFailureIsHeardOfAlsoWhenTheConnectionIsGone() {
+    assertThatThrownBy(
+            () ->
+                outbox.inTransaction(
+                    tx -> {
+                      try (Statement statement = tx.connection().createStatement()) {
+                        statement.execute("SELECT pg_terminate_backend(pg_backend_pid())");
+                      }
+                    }))
+        .isInstanceOf(SQLException.class)
+        .hasMessageContaining("terminating connection");
+  }
+
+  @Test
+  void keysThatNoRowStandsForAreHeldUntilTheCommit() throws Exception {
+    Outbox strict = new Outbox(pool, KeyOrder.ADVISORY_LOCK);
+    try (Connection first = pool.getConnection();
+        Connection second = pool.getConnection();
+        Connection other = pool.getConnection()) {
+      for (Connection connection : List.of(first, second, other)) {
+        connection.setAutoCommit(false);
+      }
+      strict.publish(first, message(TOPIC, "a", "1"));
+      CompletableFuture<Void> waits =
+          CompletableFuture.runAsync(
+              () -> {
+                try {
+                  strict.publish(second, message(TOPIC, "a", "2"));
+                  second.commit();
+                } catch (SQLException e) {
+                  throw new IllegalStateException(e);
+                }
+              });
+      strict.publish(other, message(TOPIC, "b", "other"));
+      other.commit();
+      await().until(this::someoneWaitsForALock);
+      assertThat(waits).isNotDone();
+      first.commit();
+      assertThat(waits).succeedsWithin(Duration.ofSeconds(20));
+      assertThat(stored()).containsSubsequence("1", "2").contains("other");
+    }
+  }
+
+  private boolean someoneWaitsForALock() throws SQLException {
+    try (Connection connection = pool.getConnection();
+        Statement statement = connection.createStatement();
+        ResultSet row =
+            statement.executeQuery(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")) {
+      row.next();
+      return row.getInt(1) == 1;
+    }
+  }
+
+  private List<String> stored() throws SQLException {
+    List<String> stored = new ArrayList<>();
+    try (Connection connection = pool.getConnection();
+        Statement statement = connection.createStatement();
+        ResultSet row =
+            statement.executeQuery(
+                "SELECT convert_from(payload, 'UTF8') FROM lockstep_outbox ORDER BY seq")) {
+      while (row.next()) {
+        stored.add(row.getString(1));
+      }
+    }
+    return stored;
+  }
+}
