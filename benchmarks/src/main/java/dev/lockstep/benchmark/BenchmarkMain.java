@@ -3,6 +3,7 @@ package dev.lockstep.benchmark;
 import dev.lockstep.benchmark.locks.CapacityCommand;
 import dev.lockstep.benchmark.locks.FailoverCommand;
 import dev.lockstep.benchmark.locks.LocksCommand;
+import dev.lockstep.benchmark.outbox.OutboxCommand;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
@@ -11,7 +12,12 @@ import picocli.CommandLine.Command;
     name = "benchmarks/run",
     mixinStandardHelpOptions = true,
     description = "Measures Lockstep beside what people use today: the same work, in one run.",
-    subcommands = {LocksCommand.class, FailoverCommand.class, CapacityCommand.class})
+    subcommands = {
+      LocksCommand.class,
+      FailoverCommand.class,
+      CapacityCommand.class,
+      OutboxCommand.class
+    })
 public final class BenchmarkMain {
 
   /** Made by picocli. */

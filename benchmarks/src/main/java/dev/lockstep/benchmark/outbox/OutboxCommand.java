@@ -1,0 +1,153 @@
+package dev.lockstep.benchmark.outbox;
+
+import dev.lockstep.benchmark.outbox.system.FlagPoller;
+import dev.lockstep.benchmark.outbox.system.LockstepOutbox;
+import dev.lockstep.benchmark.outbox.system.PageAndSend;
+import dev.lockstep.benchmark.report.Machine;
+import dev.lockstep.benchmark.report.Report;
+import dev.lockstep.benchmark.server.Scratch;
+import dev.lockstep.schema.LockstepConfig;
+import dev.lockstep.testkit.kafka.BrokerProfile;
+import dev.lockstep.testkit.kafka.KafkaCluster;
+import dev.lockstep.testkit.postgres.PostgresServer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import org.apache.kafka.common.utils.AppInfoParser;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** {@code benchmarks/run outbox}. */
+@Command(
+    name = "outbox",
+    mixinStandardHelpOptions = true,
+    sortOptions = false,
+    description = {
+      "Rows of a PostgreSQL table go to Kafka: a backlog is drained, then transactions of one row"
+          + " are followed from their commit to a read_committed consumer.",
+      "'limit' pages a plain table and sends, without any bookkeeping: nobody is faster."
+    })
+public final class OutboxCommand implements Callable<Integer> {
+
+  /** A durable server of ordinary size; nothing is switched off for speed. */
+  private static final Map<String, String> DATABASE =
+      Map.of(
+          "fsync", "on",
+          "synchronous_commit", "on",
+          "full_page_writes", "on",
+          "wal_level", "logical",
+          "shared_buffers", "1GB",
+          "max_wal_size", "4GB");
+
+  @Option(
+      names = "--rows",
+      paramLabel = "N",
+      defaultValue = "200000",
+      description = "Rows of a backlog; a multiple of ten. Default: 200000.")
+  private long rows;
+
+  @Option(
+      names = "--rounds",
+      paramLabel = "N",
+      defaultValue = "5",
+      description = "How often each system is measured, in turns. Default: 5.")
+  private int rounds;
+
+  @Option(
+      names = "--warm-up",
+      paramLabel = "N",
+      defaultValue = "2",
+      description = "Rounds before that, which do not count. Default: 2.")
+  private int warmUp;
+
+  @Option(
+      names = "--seconds",
+      paramLabel = "S",
+      defaultValue = "20",
+      description = "Time of a slice of steady load, its first quarter not counted; 0: none.")
+  private int seconds;
+
+  @Option(
+      names = "--per-second",
+      paramLabel = "N",
+      defaultValue = "500",
+      description = "Transactions of one row a second at steady load. Default: 500.")
+  private int perSecond;
+
+  @Option(
+      names = "--stock",
+      description = "The broker keeps Kafka's own settings; otherwise the tuned profile.")
+  private boolean stock;
+
+  @Option(
+      names = "--report",
+      paramLabel = "DIR",
+      defaultValue = "benchmark-report",
+      description = "Where outbox.json and outbox.svg go. Default: benchmark-report.")
+  private Path report = Path.of("benchmark-report");
+
+  @Spec private CommandSpec spec;
+
+  /** Made by picocli. */
+  @SuppressWarnings("NullAway.Init")
+  public OutboxCommand() {}
+
+  @Override
+  public Integer call() throws Exception {
+    if (rows < 10 || rows % 10 != 0 || rounds < 1 || warmUp < 0 || seconds < 0 || perSecond < 1) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--rows must be a multiple of ten, --rounds and --per-second at least 1, --warm-up and --seconds not negative");
+    }
+    List<OutboxSystem> systems = List.of(new LockstepOutbox(), new PageAndSend(), new FlagPoller());
+    Map<String, String> versions = new LinkedHashMap<>();
+    versions.put(
+        "kafka",
+        AppInfoParser.getVersion() + ", one broker, " + (stock ? "stock" : "tuned") + " profile");
+    systems.forEach(system -> versions.put(system.name(), system.version()));
+    versions.forEach((name, version) -> System.out.println("  " + name + ": " + version));
+    try (Scratch scratch = Scratch.create();
+        KafkaCluster cluster =
+            KafkaCluster.start(
+                scratch.path().resolve("kafka"),
+                1,
+                stock ? BrokerProfile.STOCK : BrokerProfile.TUNED);
+        PostgresServer postgres = PostgresServer.start(scratch.path().resolve("pg"), DATABASE)) {
+      OutboxRun run =
+          new OutboxRun(
+              postgres, LockstepConfig.of(cluster.bootstrapServers()), System.out::println);
+      for (int round = -warmUp; round < rounds; round++) {
+        for (OutboxSystem system : systems) {
+          for (String variant : system.variants()) {
+            run.drain(system, variant, rows, round >= 0);
+          }
+        }
+      }
+      for (int round = 0; round < rounds && seconds > 0; round++) {
+        for (OutboxSystem system : systems.stream().filter(OutboxSystem::isRelay).toList()) {
+          for (String variant : system.variants()) {
+            run.latency(system, variant, perSecond, Duration.ofSeconds(seconds));
+          }
+        }
+      }
+      Files.createDirectories(report);
+      Report written = new Report(Machine.describe(), versions, run.lines());
+      written.writeJson(report.resolve("outbox.json"));
+      written.draw(
+          "drain_rows_per_second", "Outboxes: rows per second", report.resolve("outbox.svg"));
+      System.out.println(new OutboxTable(run.lines()).text());
+      System.out.println("Report: " + report.toAbsolutePath().normalize());
+      List<String> violations = new ArrayList<>(run.violations());
+      violations.forEach(violation -> System.out.println("VIOLATION " + violation));
+      return violations.isEmpty() ? 0 : 1;
+    }
+  }
+}

@@ -1,0 +1,38 @@
+package dev.lockstep.benchmark.outbox.system;
+
+import dev.lockstep.benchmark.outbox.Place;
+
+/** Fills tables from within the database, ten rows a transaction. */
+final class Fill {
+
+  /** A payload that is not the same in each row. */
+  static final String PAYLOAD =
+      "convert_to(rpad(n::text, %d, 'payload '), 'UTF8')".formatted(Place.PAYLOAD);
+
+  private static final int ROWS_IN_A_TRANSACTION = 10;
+
+  private Fill() {}
+
+  /**
+   * Makes a block that inserts.
+   *
+   * @param rows how many
+   * @param insert ends with a select list; may use {@code n}, the number of the row
+   */
+  static String perform(long rows, String insert) {
+    return """
+        DO $$
+        BEGIN
+          FOR i IN 0 .. %d - 1 LOOP
+            %s FROM generate_series(i * %d, i * %d + %d) n;
+            COMMIT;
+          END LOOP;
+        END $$"""
+        .formatted(
+            rows / ROWS_IN_A_TRANSACTION,
+            insert,
+            ROWS_IN_A_TRANSACTION,
+            ROWS_IN_A_TRANSACTION,
+            ROWS_IN_A_TRANSACTION - 1);
+  }
+}
