@@ -88,6 +88,14 @@ public final class OutboxCommand implements Callable<Integer> {
   private boolean stock;
 
   @Option(
+      names = "--peers",
+      split = ",",
+      paramLabel = "NAME",
+      defaultValue = "limit,flag-poller",
+      description = "Whom to measure beside Lockstep; none: nobody. Default: all.")
+  private List<String> peers = List.of();
+
+  @Option(
       names = "--report",
       paramLabel = "DIR",
       defaultValue = "benchmark-report",
@@ -107,7 +115,7 @@ public final class OutboxCommand implements Callable<Integer> {
           spec.commandLine(),
           "--rows must be a multiple of ten, --rounds and --per-second at least 1, --warm-up and --seconds not negative");
     }
-    List<OutboxSystem> systems = List.of(new LockstepOutbox(), new PageAndSend(), new FlagPoller());
+    List<OutboxSystem> systems = systems();
     Map<String, String> versions = new LinkedHashMap<>();
     versions.put(
         "kafka",
@@ -149,5 +157,25 @@ public final class OutboxCommand implements Callable<Integer> {
       violations.forEach(violation -> System.out.println("VIOLATION " + violation));
       return violations.isEmpty() ? 0 : 1;
     }
+  }
+
+  private List<OutboxSystem> systems() {
+    Map<String, OutboxSystem> known = new LinkedHashMap<>();
+    for (OutboxSystem peer : List.of(new PageAndSend(), new FlagPoller())) {
+      known.put(peer.name(), peer);
+    }
+    List<OutboxSystem> systems = new ArrayList<>();
+    systems.add(new LockstepOutbox());
+    for (String name : peers) {
+      OutboxSystem peer = known.get(name);
+      if (peer != null) {
+        systems.add(peer);
+      } else if (!name.equals("none")) {
+        throw new ParameterException(
+            spec.commandLine(),
+            "--peers: nobody is called '" + name + "', known are " + known.keySet());
+      }
+    }
+    return systems;
   }
 }

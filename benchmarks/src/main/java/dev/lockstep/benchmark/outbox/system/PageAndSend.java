@@ -11,6 +11,8 @@ import java.util.List;
 import java.util.Map;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.header.internals.RecordHeader;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /**
@@ -20,6 +22,15 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 public final class PageAndSend implements OutboxSystem {
 
   private static final int PAGE = 10_000;
+
+  /** As many bytes of headers as ours and every other relay's records carry. */
+  private static final Iterable<Header> HEADERS =
+      List.of(
+          new RecordHeader("lockstep-row", new byte[82]),
+          new RecordHeader("ce_specversion", new byte[3]),
+          new RecordHeader("ce_id", new byte[36]),
+          new RecordHeader("ce_source", new byte[24]),
+          new RecordHeader("ce_time", new byte[24]));
 
   /** Made by the command. */
   public PageAndSend() {}
@@ -113,7 +124,8 @@ public final class PageAndSend implements OutboxSystem {
             last = row.getLong(1);
             var unused =
                 producer.send(
-                    new ProducerRecord<>(place.topic(), row.getBytes(2), row.getBytes(3)));
+                    new ProducerRecord<>(
+                        place.topic(), null, null, row.getBytes(2), row.getBytes(3), HEADERS));
           }
         }
       } while (rows == PAGE);

@@ -11,16 +11,20 @@ import java.util.Map;
 import java.util.UUID;
 import java.util.function.Function;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.header.internals.RecordHeader;
 import org.apache.kafka.common.header.internals.RecordHeaders;
 import org.jspecify.annotations.Nullable;
 
 /** Turns rows into records, and counts them per destination partition. */
 final class RowRecords {
 
-  private final String name;
-  private final UUID source;
-  private final int shard;
-  private final long relayEpoch;
+  /** Everything of {@link RowSource} before its number. */
+  private final String place;
+
+  /** The same on every record. */
+  private final List<Header> constant;
+
   private final Function<String, @Nullable Topic> topics;
   private Map<String, Long> sent = new HashMap<>();
   private Map<String, Long> sentBefore = Map.of();
@@ -31,10 +35,11 @@ final class RowRecords {
       int shard,
       long relayEpoch,
       Function<String, @Nullable Topic> topics) {
-    this.name = name;
-    this.source = source;
-    this.shard = shard;
-    this.relayEpoch = relayEpoch;
+    this.place = source + " " + shard + " " + relayEpoch + " ";
+    this.constant =
+        List.of(
+            header(LockstepHeaders.CE_SPECVERSION, "1.0"),
+            header(LockstepHeaders.CE_SOURCE, "/lockstep/outbox/" + name));
     this.topics = topics;
   }
 
@@ -51,18 +56,14 @@ final class RowRecords {
   ProducerRecord<byte[], byte[]> of(LedgerRow row) {
     Integer partition = partition(row);
     long n = sent.merge(row.topic() + "/" + partition, 1L, Long::sum);
-    RecordHeaders headers = new RecordHeaders();
-    add(
-        headers,
-        LockstepHeaders.ROW,
-        new RowSource(source, shard, relayEpoch, n, row.id()).format());
-    add(headers, LockstepHeaders.CE_SPECVERSION, "1.0");
-    add(headers, LockstepHeaders.CE_ID, row.id().toString());
-    add(headers, LockstepHeaders.CE_SOURCE, "/lockstep/outbox/" + name);
-    add(headers, LockstepHeaders.CE_TIME, Instant.ofEpochMilli(row.createdAt()).toString());
+    String id = row.id().toString();
+    RecordHeaders headers = new RecordHeaders(constant);
+    headers.add(header(LockstepHeaders.ROW, place + n + " " + id));
+    headers.add(header(LockstepHeaders.CE_ID, id));
+    headers.add(header(LockstepHeaders.CE_TIME, Instant.ofEpochMilli(row.createdAt()).toString()));
     List<String> own = row.headers();
     for (int i = 0; i + 1 < own.size(); i += 2) {
-      add(headers, own.get(i), own.get(i + 1));
+      headers.add(header(own.get(i), own.get(i + 1)));
     }
     return new ProducerRecord<>(row.topic(), partition, null, row.key(), row.payload(), headers);
   }
@@ -77,7 +78,7 @@ final class RowRecords {
     return count == 0 || key == null ? null : Partitions.of(key, count);
   }
 
-  private static void add(RecordHeaders headers, String name, String value) {
-    headers.add(name, LockstepHeaders.bytes(value));
+  private static Header header(String name, String value) {
+    return new RecordHeader(name, LockstepHeaders.bytes(value));
   }
 }
