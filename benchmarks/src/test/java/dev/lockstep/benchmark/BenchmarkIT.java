@@ -56,6 +56,26 @@ class BenchmarkIT {
   }
 
   @Test
+  void outboxesAreMeasuredAndReported() throws Exception {
+    int code =
+        BenchmarkMain.run(
+            "outbox",
+            "--rows=1000",
+            "--rounds=1",
+            "--warm-up=0",
+            "--seconds=2",
+            "--per-second=50",
+            "--report=" + directory);
+
+    assertThat(code).isZero();
+    JsonNode results =
+        new ObjectMapper().readTree(directory.resolve("outbox.json").toFile()).get("results");
+    // two lanes of ours and two others drained, three of them followed: three and two metrics
+    assertThat(results).hasSize(4 * 3 + 3 * 2);
+    assertThat(Files.readString(directory.resolve("outbox.svg"))).contains("<svg");
+  }
+
+  @Test
   void wrongOptionsAreNamedAllAtOnce() {
     assertThat(BenchmarkMain.run("locks", "--seconds=0", "--rounds=0", "--peers=nobody"))
         .isEqualTo(2);

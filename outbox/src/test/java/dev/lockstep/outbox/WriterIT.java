@@ -8,6 +8,7 @@ import static org.awaitility.Awaitility.await;
 import com.zaxxer.hikari.HikariConfig;
 import com.zaxxer.hikari.HikariDataSource;
 import dev.lockstep.testkit.postgres.PostgresServer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.ResultSet;
@@ -21,6 +22,7 @@ import java.util.Locale;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicInteger;
 import javax.sql.DataSource;
+import org.flywaydb.core.Flyway;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -66,6 +68,36 @@ class WriterIT {
   @AfterEach
   void closePool() {
     pool.close();
+  }
+
+  @Test
+  void flywayMigratesAsTheOutboxDoes() throws Exception {
+    HikariConfig config = new HikariConfig();
+    config.setJdbcUrl(postgres.createDatabase("flyway"));
+    try (HikariDataSource empty = new HikariDataSource(config)) {
+      Flyway.configure()
+          .dataSource(empty)
+          .locations("classpath:dev/lockstep/outbox/migration/postgresql")
+          .load()
+          .migrate();
+      Outbox migrated = new Outbox(empty);
+      migrated.migrate();
+      migrated.register(TOPIC, Lane.EXACTLY_ONCE, 0);
+      migrated.inTransaction(tx -> tx.publish(message(TOPIC, "a", "1")));
+      assertThat(new OutboxAdmin(empty).status().rows()).isEqualTo(1);
+    }
+  }
+
+  /** What the page says to writers in other languages. */
+  @Test
+  void statementOfTheReferenceWorks() throws Exception {
+    String page = Files.readString(Path.of("..", "docs", "reference", "outbox.md"));
+    String statement = page.substring(page.indexOf("```sql") + 6);
+    try (Connection connection = pool.getConnection();
+        Statement call = connection.createStatement()) {
+      call.execute(statement.substring(0, statement.indexOf("```")));
+    }
+    assertThat(new OutboxAdmin(pool).status().scheduled()).isEqualTo(1);
   }
 
   @Test
