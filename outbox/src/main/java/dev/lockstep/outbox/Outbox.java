@@ -7,10 +7,13 @@ import dev.lockstep.outbox.internal.write.PublishingConnection;
 import dev.lockstep.outbox.internal.write.TopicTable;
 import java.sql.Connection;
 import java.sql.SQLException;
+import java.sql.Statement;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import javax.sql.DataSource;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Publishes from inside database transactions. Thread-safe; one per data source.
@@ -50,6 +53,8 @@ public final class Outbox {
      */
     void run(OutboxTransaction tx) throws SQLException;
   }
+
+  private static final Logger LOG = LoggerFactory.getLogger(Outbox.class);
 
   private final DataSource dataSource;
   private final KeyOrder order;
@@ -149,11 +154,11 @@ public final class Outbox {
         result = work.run(tx);
         published = tx.flush();
         connection.commit();
-        connection.setAutoCommit(true);
       } catch (Throwable thrown) {
         rollback(connection, thrown);
         throw thrown;
       }
+      restore(connection);
       if (published) {
         committed();
       }
@@ -191,6 +196,10 @@ public final class Outbox {
               .formatted(message.id(), message.topic()));
     }
     if (connection.isWrapperFor(PublishingConnection.class)) {
+      try (Statement none = connection.createStatement()) {
+        // nothing is sent, but a pool above learns that there is something to roll back
+        int[] unused = none.executeBatch();
+      }
       connection.unwrap(PublishingConnection.class).publish(message);
     } else {
       MessageBuffer buffer = new MessageBuffer(connection, topics, order);
@@ -218,8 +227,22 @@ public final class Outbox {
     commitListeners.add(listener);
   }
 
+  /** No longer calls back. */
+  void forget(Runnable listener) {
+    commitListeners.remove(listener);
+  }
+
   private void committed() {
     commitListeners.forEach(Runnable::run);
+  }
+
+  /** What is committed stays so, whatever becomes of the connection: its pool finds out. */
+  private static void restore(Connection connection) {
+    try {
+      connection.setAutoCommit(true);
+    } catch (SQLException e) {
+      LOG.debug("A connection could not be given back as it came", e);
+    }
   }
 
   /** What went wrong first is what the caller must hear of. */

@@ -17,9 +17,11 @@ import dev.lockstep.outbox.internal.write.TopicTable;
 public final class OutboxRelay implements AutoCloseable {
 
   private final RelayGroup group;
+  private final Runnable closing;
 
-  private OutboxRelay(RelayGroup group) {
+  private OutboxRelay(RelayGroup group, Runnable closing) {
     this.group = group;
+    this.closing = closing;
   }
 
   /**
@@ -36,8 +38,14 @@ public final class OutboxRelay implements AutoCloseable {
     RelayGroup group =
         new RelayGroup(outbox.dataSource(), new TopicTable(outbox.dataSource()), options);
     group.start();
-    outbox.onCommit(group::wake);
-    return new OutboxRelay(group);
+    Runnable wake = group::wake;
+    outbox.onCommit(wake);
+    return new OutboxRelay(
+        group,
+        () -> {
+          outbox.forget(wake);
+          group.close();
+        });
   }
 
   /**
@@ -52,6 +60,6 @@ public final class OutboxRelay implements AutoCloseable {
   /** Finishes what is in flight, hands the shards over and ends. */
   @Override
   public void close() {
-    group.close();
+    closing.run();
   }
 }

@@ -30,7 +30,7 @@ GRANT SELECT ON lockstep_outbox, lockstep_outbox_seq TO lockstep_relay;
 GRANT SELECT, UPDATE (cluster_id, positions_topic_id) ON lockstep_outbox_meta TO lockstep_relay;
 GRANT SELECT, UPDATE (max_bytes, seen) ON lockstep_outbox_topic TO lockstep_relay;
 GRANT SELECT, INSERT, UPDATE, DELETE
-  ON lockstep_outbox_parked, lockstep_outbox_blocked TO lockstep_relay;
+  ON lockstep_outbox_parked, lockstep_outbox_blocked, lockstep_outbox_owner TO lockstep_relay;
 -- messages that are due move into the ledger
 GRANT SELECT, UPDATE, DELETE ON lockstep_outbox_scheduled TO lockstep_relay;
 GRANT INSERT (lane, id, topic, part, msg_key, payload, headers) ON lockstep_outbox TO lockstep_relay;

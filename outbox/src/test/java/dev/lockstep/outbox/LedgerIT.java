@@ -181,6 +181,9 @@ class LedgerIT {
           .isFalse();
       assertThat(world.number("SELECT count(*) FROM lockstep_outbox")).isEqualTo(2);
 
+      assertThat(world.admin.truncatePublished(world.options.withShards(1)))
+          .as("positions of other shards were not read")
+          .isFalse();
       open.commit();
       soon(() -> assertThat(world.read(topic)).hasSize(3));
       soon(() -> assertThat(world.admin.truncatePublished(world.options)).isTrue());

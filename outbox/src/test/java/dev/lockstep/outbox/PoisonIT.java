@@ -3,18 +3,23 @@ package dev.lockstep.outbox;
 import static dev.lockstep.outbox.OutboxWorld.bytes;
 import static dev.lockstep.outbox.OutboxWorld.message;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
 import dev.lockstep.testkit.kafka.BrokerProfile;
 import dev.lockstep.testkit.kafka.KafkaCluster;
 import dev.lockstep.testkit.postgres.PostgresServer;
 import java.nio.file.Path;
+import java.sql.SQLException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.common.config.ConfigResource;
@@ -129,6 +134,64 @@ class PoisonIT {
     }
   }
 
+  /** Each look sent a page and left the block, new rows went behind it, and it never ended. */
+  @Test
+  void blockEndsWhileItsKeyHasTraffic() throws Exception {
+    world.outbox.register(topic, Lane.EXACTLY_ONCE, 0);
+    UUID poison = publishTooLarge("a");
+    AtomicBoolean running = new AtomicBoolean(true);
+    AtomicInteger last = new AtomicInteger();
+    CompletableFuture<Void> traffic;
+    try (OutboxRelay relay = OutboxRelay.start(world.outbox, world.options)) {
+      soon(() -> assertThat(relay.health().blocked()).hasSize(1));
+      traffic =
+          CompletableFuture.runAsync(
+              () -> {
+                while (running.get()) {
+                  try {
+                    world.publish(message(topic, "a", "" + last.incrementAndGet()));
+                  } catch (SQLException e) {
+                    throw new IllegalStateException(e);
+                  }
+                }
+              });
+      soon(() -> assertThat(world.admin.parked(1_000).size()).isGreaterThan(200));
+      assertThat(world.admin.discard(poison, "test", "nobody needs it")).isTrue();
+      assertThat(world.admin.unblock(topic, bytes("a"), "test", "it is gone")).isTrue();
+      soon(() -> assertThat(relay.health().isHealthy()).isTrue());
+      assertThat(traffic).isNotDone();
+      running.set(false);
+      traffic.get();
+      soon(() -> assertThat(values("a")).isEqualTo(upTo(last.get())));
+    }
+  }
+
+  /** A position that was lost passes nothing, and took what was only aside for what comes again. */
+  @Test
+  void rowsAsideOutliveAPositionTopicThatIsMadeAnew() throws Exception {
+    world.outbox.register(topic, Lane.EXACTLY_ONCE, 0);
+    publishTooLarge("a");
+    world.publish(message(topic, "a", "2"));
+    try (OutboxRelay relay = OutboxRelay.start(world.outbox, world.options)) {
+      soon(() -> assertThat(world.admin.parked(10)).hasSize(2));
+      soon(() -> assertThat(world.admin.truncatePublished(world.options)).isTrue());
+      assertThat(relay.health().faults()).isEmpty();
+    }
+    world.kafka().deleteTopics(List.of(world.options.positionsTopic())).all().get();
+    soon(
+        () ->
+            assertThat(world.kafka().listTopics().names().get())
+                .doesNotContain(world.options.positionsTopic()));
+    world.createTopic(world.options.positionsTopic(), 4, Map.of());
+    world.execute("UPDATE lockstep_outbox_meta SET positions_topic_id = NULL");
+    try (OutboxRelay relay = OutboxRelay.start(world.outbox, world.options)) {
+      soon(() -> assertThat(relay.health().blocked()).hasSize(1));
+      assertThat(world.admin.parked(10)).hasSize(2);
+    }
+    assertThatThrownBy(() -> world.admin.configure(1, 4, Duration.ofMinutes(1), "test", "fewer"))
+        .hasMessageContaining("unblock or discard them first");
+  }
+
   @Test
   void shardWaitsWhereThePolicySaysSo() throws Exception {
     world.outbox.register(topic, Lane.EXACTLY_ONCE, 0, PoisonPolicy.FAIL);
@@ -143,6 +206,18 @@ class PoisonIT {
                   .anySatisfy(fault -> assertThat(fault).contains("policy is FAIL")));
       world.outbox.register(topic, Lane.EXACTLY_ONCE, 0, PoisonPolicy.PARK);
       soon(() -> assertThat(values("a")).containsExactly("1", "3"));
+    }
+  }
+
+  /** What was condemned once was never tried again. */
+  @Test
+  void shardThatWaitsGoesOnWhenItsTopicTakesTheRow() throws Exception {
+    world.outbox.register(topic, Lane.EXACTLY_ONCE, 0, PoisonPolicy.FAIL);
+    publishTooLarge("a");
+    try (OutboxRelay relay = OutboxRelay.start(world.outbox, world.options)) {
+      soon(() -> assertThat(relay.health().faults()).isNotEmpty());
+      alter("max.message.bytes", "1000000");
+      soon(() -> assertThat(world.records(topic)).hasSize(1));
     }
   }
 

@@ -159,6 +159,59 @@ class WriterIT {
     }
   }
 
+  /** The pool saw no statement, rolled nothing back, and its reset of auto-commit committed it. */
+  @Test
+  void whatIsAbandonedInAPoolOnTopIsDropped() throws Exception {
+    HikariConfig config = new HikariConfig();
+    config.setDataSource(publishing);
+    config.setMaximumPoolSize(1);
+    try (HikariDataSource above = new HikariDataSource(config)) {
+      try (Connection connection = above.getConnection()) {
+        connection.setAutoCommit(false);
+        outbox.publish(connection, message(TOPIC, "a", "abandoned"));
+      }
+      assertThat(stored()).isEmpty();
+      try (Connection connection = above.getConnection()) {
+        connection.setAutoCommit(false);
+        connection.commit();
+      }
+      assertThat(stored()).isEmpty();
+    }
+  }
+
+  @Test
+  void rowsThatNoRelayCouldReadAreRefused() throws Exception {
+    for (String headers :
+        List.of("ARRAY['who', NULL]", "ARRAY['who']", "ARRAY[['who', 'sql'], ['a', 'b']]")) {
+      try (Connection connection = pool.getConnection();
+          Statement statement = connection.createStatement()) {
+        assertThatThrownBy(
+                () ->
+                    statement.execute(
+                        "SELECT lockstep_outbox_publish('%s', 'a', 'x', %s)"
+                            .formatted(TOPIC, headers)))
+            .as(headers)
+            .isInstanceOf(SQLException.class)
+            .hasMessageContaining("check constraint");
+      }
+    }
+  }
+
+  @Test
+  void poolMayGiveOutConnectionsThatDoNotCommit() throws Exception {
+    HikariConfig config = new HikariConfig();
+    config.setDataSource(pool);
+    config.setAutoCommit(false);
+    try (HikariDataSource manual = new HikariDataSource(config)) {
+      Outbox other = new Outbox(manual);
+      other.register("more-orders", Lane.EXPRESS, 0);
+      other.inTransaction(tx -> tx.publish(message("more-orders", "a", "1")));
+    }
+    assertThat(stored()).containsExactly("1");
+    outbox.inTransaction(tx -> tx.publish(message("more-orders", "a", "2")));
+    assertThat(stored()).containsExactly("1", "2");
+  }
+
   @Test
   void connectionThatNobodyWrappedStoresAtOnce() throws Exception {
     try (Connection connection = pool.getConnection()) {

@@ -54,6 +54,7 @@ final class ExactlyOnceSender implements LaneSender {
       }
       // throws when the producer cannot go on: then the caller starts again
       producer.abortTransaction();
+      failed = first.get();
       records.rollback();
       throw new RefusedException(failed == null ? null : failed.row(), true, cause);
     }

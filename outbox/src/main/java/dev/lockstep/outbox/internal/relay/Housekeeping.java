@@ -30,11 +30,12 @@ final class Housekeeping implements AutoCloseable {
   private static final long SEGMENTS_MS = 5_000;
 
   private static final String MOVE_DUE =
-      "WITH due AS (DELETE FROM lockstep_outbox_scheduled WHERE (not_before, id) IN"
+      "WITH durable AS (SELECT set_config('synchronous_commit', 'on', true)),"
+          + " due AS (DELETE FROM lockstep_outbox_scheduled WHERE (not_before, id) IN"
           + " (SELECT not_before, id FROM lockstep_outbox_scheduled WHERE not_before <= now()"
           + " ORDER BY not_before, id LIMIT 1000 FOR UPDATE SKIP LOCKED) RETURNING *)"
           + " INSERT INTO lockstep_outbox (lane, id, topic, part, msg_key, payload, headers)"
-          + " SELECT lane, id, topic, part, msg_key, payload, headers FROM due"
+          + " SELECT lane, id, topic, part, msg_key, payload, headers FROM due, durable"
           + " ORDER BY not_before, id";
 
   private final DataSource dataSource;
@@ -120,9 +121,10 @@ final class Housekeeping implements AutoCloseable {
     Map<String, Integer> limits = destinations.limits(registered);
     try (Connection connection = dataSource.getConnection();
         PreparedStatement update =
-            connection.prepareStatement(
-                "UPDATE lockstep_outbox_topic SET max_bytes = ?"
-                    + " WHERE topic = ? AND max_bytes <> ?")) {
+            committing(connection)
+                .prepareStatement(
+                    "UPDATE lockstep_outbox_topic SET max_bytes = ?"
+                        + " WHERE topic = ? AND max_bytes <> ?")) {
       for (Map.Entry<String, Integer> limit : limits.entrySet()) {
         // headers that the relay adds, and the batch around a record
         int bytes = Math.max(1, limit.getValue() - Math.min(1_000, limit.getValue() / 10));
@@ -140,12 +142,18 @@ final class Housekeeping implements AutoCloseable {
     }
     int moved;
     try (Connection connection = dataSource.getConnection();
-        Statement statement = connection.createStatement()) {
+        Statement statement = committing(connection).createStatement()) {
       moved = statement.executeUpdate(MOVE_DUE);
     }
     if (moved > 0) {
       wake.run();
     }
+  }
+
+  /** Some pools give out connections that do not commit by themselves. */
+  private static Connection committing(Connection connection) throws SQLException {
+    connection.setAutoCommit(true);
+    return connection;
   }
 
   private void truncate() throws SQLException {

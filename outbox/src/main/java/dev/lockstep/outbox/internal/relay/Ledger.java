@@ -54,6 +54,14 @@ final class Ledger implements AutoCloseable {
       bounded("SELECT" + FROM + "AND seq > ? AND pg_visible_in_snapshot(xid, ?::pg_snapshot)")
           + " ORDER BY seq";
 
+  private static final List<String> SETTINGS =
+      List.of(
+          "synchronous_commit",
+          "plan_cache_mode",
+          "idle_in_transaction_session_timeout",
+          "enable_seqscan",
+          "enable_bitmapscan");
+
   private final Connection connection;
   private final int shard;
   private final int lane;
@@ -62,10 +70,14 @@ final class Ledger implements AutoCloseable {
     this.connection = dataSource.getConnection();
     this.shard = shard;
     this.lane = lane;
-    connection.setAutoCommit(true);
     try (Statement statement = connection.createStatement()) {
+      connection.setAutoCommit(true);
+      // rows aside must not be lost where the position has passed them
+      statement.execute("SET synchronous_commit = on");
       // the table is often empty when it is analyzed: a plan made then is bad for a backlog
       statement.execute("SET plan_cache_mode = force_custom_plan");
+      // one that stands still in a transaction holds up whoever takes its shard over
+      statement.execute("SET idle_in_transaction_session_timeout = '5s'");
       statement.execute("SET enable_seqscan = off");
       statement.execute("SET enable_bitmapscan = off");
     } catch (SQLException e) {
@@ -141,9 +153,19 @@ final class Ledger implements AutoCloseable {
     }
   }
 
+  /** The connection may belong to the application's pool: nobody else must meet these settings. */
   @Override
   public void close() throws SQLException {
-    connection.close();
+    try (Statement statement = connection.createStatement()) {
+      for (String setting : SETTINGS) {
+        statement.execute("RESET " + setting);
+      }
+    } catch (SQLException e) {
+      // it is broken, or soon will be: a pool throws it away
+      connection.abort(Runnable::run);
+    } finally {
+      connection.close();
+    }
   }
 
   private List<LedgerRow> rows(PreparedStatement select) throws SQLException {

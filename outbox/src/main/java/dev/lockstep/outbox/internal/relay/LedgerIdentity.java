@@ -31,11 +31,11 @@ final class LedgerIdentity {
   /**
    * A ledger as it is now.
    *
-   * @param xmax first transaction id that is not yet handed out
+   * @param snapshot taken now
    * @param sequence last seq that was drawn
    * @param reachSeconds how long rows stay at least
    */
-  record Now(Origin origin, long xmax, long sequence, int shards, long reachSeconds) {}
+  record Now(Origin origin, String snapshot, long sequence, int shards, long reachSeconds) {}
 
   private LedgerIdentity() {}
 
@@ -44,7 +44,10 @@ final class LedgerIdentity {
     Place here = here(options);
     try (PreparedStatement first =
         connection.prepareStatement(
-            "UPDATE lockstep_outbox_meta SET cluster_id = ?, positions_topic_id = ?"
+            // epochs begin anew with the topic
+            "WITH anew AS (DELETE FROM lockstep_outbox_owner WHERE (SELECT positions_topic_id"
+                + " FROM lockstep_outbox_meta) IS NULL)"
+                + " UPDATE lockstep_outbox_meta SET cluster_id = ?, positions_topic_id = ?"
                 + " WHERE positions_topic_id IS NULL")) {
       first.setString(1, here.cluster());
       first.setString(2, here.topic());
@@ -71,7 +74,7 @@ final class LedgerIdentity {
             statement.executeQuery(
                 "SELECT m.source, (SELECT system_identifier FROM pg_control_system()),"
                     + " ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint,"
-                    + " pg_snapshot_xmax(pg_current_snapshot()), s.last_value, m.shards,"
+                    + " pg_current_snapshot()::text, s.last_value, m.shards,"
                     + " (m.segments - 1) * m.segment_seconds"
                     + " FROM lockstep_outbox_meta m, lockstep_outbox_seq s")) {
       if (!row.next()) {
@@ -79,7 +82,7 @@ final class LedgerIdentity {
       }
       return new Now(
           new Origin(row.getString(1), row.getString(2), row.getLong(3)),
-          row.getLong(4),
+          row.getString(4),
           row.getLong(5),
           row.getInt(6),
           row.getLong(7));
@@ -105,21 +108,22 @@ final class LedgerIdentity {
       wrong =
           "the ledger was moved to another PostgreSQL cluster, where transaction ids begin anew"
               + " (%s, now %s)".formatted(before.system(), now.origin().system());
-    } else if (now.xmax() < xmax(position.prev()) || now.sequence() < position.maxSeq()) {
+    } else if (now.sequence() < position.maxSeq()) {
       wrong =
-          "the database went back: transaction id %d after %d, seq %d after %d"
-              .formatted(now.xmax(), xmax(position.prev()), now.sequence(), position.maxSeq());
-    } else if (before.timeline() != now.origin().timeline()) {
+          "the database went back: seq %d after %d".formatted(now.sequence(), position.maxSeq());
+    } else if (before.timeline() != now.origin().timeline()
+        || Snapshots.xmax(now.snapshot()) < Snapshots.xmax(position.prev())) {
+      // a fail-over, or a crash that hands out the ids of rolled-back transactions again
       wrong = lost(position, now, connection, shard);
     }
     if (wrong != null) {
       throw new OutboxException(
-          "Position of shard %d is not one in this ledger: %s. Nothing is published until an operator reconciles it (OutboxAdmin.reconcile)"
+          "Position of shard %d is not one in this ledger: %s. Nothing is published until an operator has compared both; to publish again everything that the ledger still has, create the position topic anew and set positions_topic_id in lockstep_outbox_meta to NULL"
               .formatted(shard, wrong));
     }
   }
 
-  /** After a fail-over: rows that were published must still be there, or commits were lost. */
+  /** Rows that were published must still be there, or commits were lost. */
   private static @Nullable String lost(
       RelayPosition position, Now now, Connection connection, int shard) throws SQLException {
     List<UUID> newest = position.newest().stream().map(UUID::fromString).toList();
@@ -136,15 +140,10 @@ final class LedgerIdentity {
             row.getLong(2) - position.newestAt() / 1_000 > now.reachSeconds() / 2;
         return present == newest.size() || mayBeTruncated
             ? null
-            : "after a fail-over to timeline %d %d of the %d rows published last are missing"
+            : "the database went back (timeline %d): %d of the %d rows published last are missing"
                 .formatted(now.origin().timeline(), newest.size() - present, newest.size());
       }
     }
-  }
-
-  private static long xmax(String snapshot) {
-    String[] parts = snapshot.split(":", -1);
-    return Long.parseLong(parts[1]);
   }
 
   private static Place tied(Connection connection) throws SQLException {

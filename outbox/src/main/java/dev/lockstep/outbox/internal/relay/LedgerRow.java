@@ -24,7 +24,8 @@ record LedgerRow(
   /** The columns that {@link #read} needs, but for the lane. */
   static final String COLUMNS =
       " seq, id, topic, part, msg_key, payload, headers, created_at,"
-          + " coalesce(octet_length(msg_key), 0) + coalesce(octet_length(payload), 0) + 200 AS bytes ";
+          + " coalesce(octet_length(msg_key), 0) + coalesce(octet_length(payload), 0)"
+          + " + pg_column_size(headers) + 200 AS bytes ";
 
   static LedgerRow read(ResultSet result, int lane) throws SQLException {
     Array headers = result.getArray("headers");

@@ -10,6 +10,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
+import org.apache.kafka.common.errors.ProducerFencedException;
 
 /**
  * A shard's rows that wait elsewhere, so that the position can pass them and their segment can be
@@ -48,11 +49,40 @@ final class Parked {
   private final Connection connection;
   private final int shard;
   private final int lane;
+  private final long epoch;
 
-  Parked(Connection connection, int shard, int lane) {
+  /**
+   * @param epoch of the relay, committed to the position topic: no other relay has the same
+   */
+  Parked(Connection connection, int shard, int lane, long epoch) {
+    this.epoch = epoch;
     this.connection = connection;
     this.shard = shard;
     this.lane = lane;
+  }
+
+  /**
+   * Takes the tables over: every earlier owner is refused from now on.
+   *
+   * @throws ProducerFencedException when a later one has them already
+   */
+  void own() throws SQLException {
+    try (PreparedStatement take =
+        connection.prepareStatement(
+            "INSERT INTO lockstep_outbox_owner AS o (shard, epoch) VALUES (?, ?)"
+                + " ON CONFLICT (shard) DO UPDATE SET epoch = EXCLUDED.epoch"
+                + " WHERE o.epoch < EXCLUDED.epoch")) {
+      take.setInt(1, shard);
+      take.setLong(2, epoch);
+      if (take.executeUpdate() == 0) {
+        throw fenced();
+      }
+    }
+  }
+
+  private ProducerFencedException fenced() {
+    return new ProducerFencedException(
+        "Shard %d was taken over by a relay after epoch %d".formatted(shard, epoch));
   }
 
   /** Returns what is blocked in this shard. */
@@ -183,72 +213,92 @@ final class Parked {
    * read again and decided again.
    */
   void forgetAhead(RelayPosition position) throws SQLException {
-    try (PreparedStatement delete =
-        connection.prepareStatement(
-            "DELETE FROM lockstep_outbox_parked p WHERE shard = ? AND NOT (true" + PASSED + ")")) {
-      delete.setInt(1, shard);
-      setPassed(delete, 2, position);
-      delete.executeUpdate();
-    }
+    inTransaction(
+        () -> {
+          try (PreparedStatement delete =
+              connection.prepareStatement(
+                  "DELETE FROM lockstep_outbox_parked p WHERE shard = ? AND NOT (true"
+                      + PASSED
+                      // a position that was lost passes nothing, and what was truncated is only
+                      // here
+                      + ") AND EXISTS (SELECT FROM lockstep_outbox o WHERE o.shard = p.shard"
+                      + " AND o.seq = p.seq AND o.id = p.id)")) {
+            delete.setInt(1, shard);
+            setPassed(delete, 2, position);
+            delete.executeUpdate();
+          }
+        });
   }
 
   /** Ends a block behind which nothing waits any more. */
   void unblock(BlockKey block) throws SQLException {
-    try (PreparedStatement delete =
-        connection.prepareStatement(
-            "DELETE FROM lockstep_outbox_blocked"
-                + " WHERE shard = ? AND topic = ? AND whole_topic = ? AND msg_key = ?")) {
-      set(delete, block, 1);
-      delete.executeUpdate();
-    }
+    inTransaction(
+        () -> {
+          try (PreparedStatement delete =
+              connection.prepareStatement(
+                  "DELETE FROM lockstep_outbox_blocked"
+                      + " WHERE shard = ? AND topic = ? AND whole_topic = ? AND msg_key = ?")) {
+            set(delete, block, 1);
+            delete.executeUpdate();
+          }
+        });
   }
 
   /** An operator's wish that could not be granted: says why, and waits for the next. */
   void refuse(BlockKey block, String reason) throws SQLException {
-    try (PreparedStatement update =
-        connection.prepareStatement(
-            "UPDATE lockstep_outbox_blocked SET unblock_requested = false, reason = ?"
-                + " WHERE shard = ? AND topic = ? AND whole_topic = ? AND msg_key = ?")) {
-      update.setString(1, reason);
-      set(update, block, 2);
-      update.executeUpdate();
-    }
+    inTransaction(
+        () -> {
+          try (PreparedStatement update =
+              connection.prepareStatement(
+                  "UPDATE lockstep_outbox_blocked SET unblock_requested = false, reason = ?"
+                      + " WHERE shard = ? AND topic = ? AND whole_topic = ? AND msg_key = ?")) {
+            update.setString(1, reason);
+            set(update, block, 2);
+            update.executeUpdate();
+          }
+        });
   }
 
   /** A row of a topic that is back is refused for itself: its key waits, or it alone. */
   void demote(LedgerRow row, String reason) throws SQLException {
-    byte[] key = row.key();
-    try (PreparedStatement write =
-        connection.prepareStatement(
-            key == null
-                ? "UPDATE lockstep_outbox_parked SET blocked = false, reason = ?"
-                    + " WHERE shard = ? AND seq = ?"
-                : "INSERT INTO lockstep_outbox_blocked"
-                    + " (reason, shard, topic, msg_key, whole_topic, probed)"
-                    + " VALUES (?, ?, ?, ?, false, false) ON CONFLICT DO NOTHING")) {
-      write.setString(1, reason);
-      write.setInt(2, shard);
-      if (key == null) {
-        write.setLong(3, row.seq());
-      } else {
-        write.setString(3, row.topic());
-        write.setBytes(4, key);
-      }
-      write.executeUpdate();
-    }
+    inTransaction(
+        () -> {
+          byte[] key = row.key();
+          try (PreparedStatement write =
+              connection.prepareStatement(
+                  key == null
+                      ? "UPDATE lockstep_outbox_parked SET blocked = false, reason = ?"
+                          + " WHERE shard = ? AND seq = ?"
+                      : "INSERT INTO lockstep_outbox_blocked"
+                          + " (reason, shard, topic, msg_key, whole_topic, probed)"
+                          + " VALUES (?, ?, ?, ?, false, false) ON CONFLICT DO NOTHING")) {
+            write.setString(1, reason);
+            write.setInt(2, shard);
+            if (key == null) {
+              write.setLong(3, row.seq());
+            } else {
+              write.setString(3, row.topic());
+              write.setBytes(4, key);
+            }
+            write.executeUpdate();
+          }
+        });
   }
 
   /** The same for a row. */
   void refuse(LedgerRow row, String reason) throws SQLException {
-    try (PreparedStatement update =
-        connection.prepareStatement(
-            "UPDATE lockstep_outbox_parked SET released = false, reason = ?"
-                + " WHERE shard = ? AND seq = ?")) {
-      update.setString(1, reason);
-      update.setInt(2, shard);
-      update.setLong(3, row.seq());
-      update.executeUpdate();
-    }
+    inTransaction(
+        () -> {
+          try (PreparedStatement update =
+              connection.prepareStatement(
+                  "UPDATE lockstep_outbox_parked SET released = false, reason = ?"
+                      + " WHERE shard = ? AND seq = ?")) {
+            update.setString(1, reason);
+            update.setInt(2, shard);
+            update.setLong(3, row.seq());
+            update.executeUpdate();
+          }
+        });
   }
 
   private static void setPassed(PreparedStatement statement, int first, RelayPosition position)
@@ -273,10 +323,20 @@ final class Parked {
 
   private void inTransaction(Writes writes) throws SQLException {
     connection.setAutoCommit(false);
-    try {
+    try (PreparedStatement owner =
+        connection.prepareStatement(
+            "SELECT FROM lockstep_outbox_owner WHERE shard = ? AND epoch = ? FOR SHARE")) {
+      // held until the commit: who takes over waits for it, and sees what was written
+      owner.setInt(1, shard);
+      owner.setLong(2, epoch);
+      try (ResultSet row = owner.executeQuery()) {
+        if (!row.next()) {
+          throw fenced();
+        }
+      }
       writes.run();
       connection.commit();
-    } catch (SQLException e) {
+    } catch (SQLException | RuntimeException e) {
       connection.rollback();
       throw e;
     } finally {

@@ -5,6 +5,7 @@ import dev.lockstep.outbox.internal.relay.RowSorter.Sorted;
 import java.sql.SQLException;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 import java.util.function.LongSupplier;
 import org.apache.kafka.common.errors.RecordTooLargeException;
 import org.jspecify.annotations.Nullable;
@@ -45,6 +46,9 @@ final class Publishing {
   private interface After {
     RelayPosition of(List<LedgerRow> passed, boolean wholePage);
   }
+
+  private static final int MOST_PARKED = 1_000;
+  private static final long UNBLOCKING_NANOS = TimeUnit.MILLISECONDS.toNanos(400);
 
   private final Surroundings with;
   private RelayPosition position;
@@ -108,6 +112,10 @@ final class Publishing {
       with.lane().commit(sorted.sent(), next);
     } catch (RefusedException e) {
       refused(sorted.sent(), e);
+      if (!sorted.asides().isEmpty()) {
+        // the position has not passed them: they are decided again
+        with.parked().forgetAhead(position);
+      }
       return true;
     }
     with.page().sent(rows.size(), with.nanoTime().getAsLong() - begun);
@@ -147,30 +155,51 @@ final class Publishing {
         unblock(key);
       }
     }
-    for (LedgerRow row : with.parked().released(position, with.page().rows())) {
-      sendParked(List.of(row), with.parked()::refuse);
+    for (LedgerRow row : with.parked().released(position, parkedRows())) {
+      if (with.topics().fault(row.topic()) != null) {
+        continue;
+      }
+      boolean unused = sendParked(List.of(row), with.parked()::refuse);
     }
   }
 
-  /** One page at a time; the block ends with the last one. */
+  /**
+   * Sends what waits, page by page; the block ends behind the last one at once, since only this
+   * thread adds to it. For a while at most: the rest of the shard has its turn as well.
+   */
   private void unblock(BlockKey key) throws SQLException {
-    List<LedgerRow> rows = with.parked().waiting(key, position, with.page().rows());
-    if (rows.isEmpty()) {
+    long end = with.nanoTime().getAsLong() + UNBLOCKING_NANOS;
+    boolean more = true;
+    while (more && with.nanoTime().getAsLong() < end) {
+      int limit = parkedRows();
+      List<LedgerRow> rows = with.parked().waiting(key, position, limit);
+      if (!rows.isEmpty() && !sendParked(rows, refusal(key))) {
+        return;
+      }
+      with.page().sent(rows.size(), 0);
+      more = Ledger.isFull(rows, limit);
+    }
+    if (!more) {
       with.parked().unblock(key);
       with.sorter().blocked().remove(key);
-      return;
     }
-    sendParked(
-        rows,
-        (row, reason) -> {
-          if (key.isWholeTopic()) {
-            // the topic is back, the row is refused for itself
-            with.parked().demote(row, reason);
-            with.sorter().blockKeyOf(row, reason);
-          } else {
-            with.parked().refuse(key, reason);
-          }
-        });
+  }
+
+  private Refusal refusal(BlockKey key) {
+    return (row, reason) -> {
+      if (key.isWholeTopic()) {
+        // the topic is back, the row is refused for itself
+        with.parked().demote(row, reason);
+        with.sorter().blockKeyOf(row, reason);
+      } else {
+        with.parked().refuse(key, reason);
+      }
+    };
+  }
+
+  /** The position names them all, and must stay a small record. */
+  private int parkedRows() {
+    return Math.min(MOST_PARKED, with.page().rows());
   }
 
   /** Told which of the rows can still not be sent. */
@@ -178,12 +207,13 @@ final class Publishing {
     void of(LedgerRow row, String reason) throws SQLException;
   }
 
-  private void sendParked(List<LedgerRow> rows, Refusal refusal) throws SQLException {
+  /** Returns false when they are not all sent. */
+  private boolean sendParked(List<LedgerRow> rows, Refusal refusal) throws SQLException {
     for (LedgerRow row : rows) {
       String poison = with.sorter().poison(row);
       if (poison != null) {
         refusal.of(row, poison);
-        return;
+        return false;
       }
     }
     RelayPosition next = position.unparked(rows);
@@ -203,10 +233,11 @@ final class Publishing {
       if (!e.senderGoesOn()) {
         throw e;
       }
-      return;
+      return false;
     }
     with.parked().forget(next.unparked());
     position = next;
+    return true;
   }
 
   /**

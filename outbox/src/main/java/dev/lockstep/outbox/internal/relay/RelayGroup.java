@@ -87,15 +87,18 @@ public final class RelayGroup implements AutoCloseable {
       LedgerIdentity.require(connection, options);
     } catch (KafkaException e) {
       consumer.close();
+      housekeeping.close();
       throw new OutboxException(
           "Outbox '%s' cannot be published: brokers at %s do not answer within %d s"
               .formatted(options.name(), options.config().bootstrapServers(), JOIN.toSeconds()),
           e);
     } catch (SQLException e) {
       consumer.close();
+      housekeeping.close();
       throw new OutboxException("Outbox '" + options.name() + "' cannot be read", e);
     } catch (RuntimeException e) {
       consumer.close();
+      housekeeping.close();
       throw e;
     }
     housekeeping.start();

@@ -53,9 +53,23 @@ record RelayPosition(
   private static final SingleObjectCodec CODEC =
       new SingleObjectCodec(SchemaCatalog.of(RelayPosition.class));
 
-  RelayPosition takenOver(Origin ledger) {
+  /**
+   * A relay takes the shard over.
+   *
+   * @param present snapshot of the ledger as it is now
+   */
+  RelayPosition takenOver(Origin ledger, String present) {
     return new RelayPosition(
-        ledger, prev, window, lastSeq, maxSeq, relayEpoch + 1, newest, newestAt, List.of());
+        ledger,
+        Snapshots.intersection(prev, present),
+        window.isEmpty() ? window : Snapshots.intersection(window, present),
+        lastSeq,
+        maxSeq,
+        relayEpoch + 1,
+        newest,
+        newestAt,
+        // not yet deleted: who takes over next must know of them
+        unparked);
   }
 
   /** After a page of a window that has more. */

@@ -88,6 +88,8 @@ final class RowSorter {
       if (poison != null) {
         if (policy(row) == PoisonPolicy.FAIL) {
           if (i == 0) {
+            // it is tried again, in case its topic takes it by now
+            condemned.remove(row.seq());
             throw new OutboxException(
                 "Row %d (id %s) to '%s' is refused and its topic's policy is FAIL: %s"
                     .formatted(row.seq(), row.id(), row.topic(), poison));

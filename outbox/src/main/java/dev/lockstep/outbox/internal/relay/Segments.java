@@ -88,7 +88,8 @@ public final class Segments {
       String table = "lockstep_outbox_" + segment;
       statement.execute("LOCK TABLE " + table + " IN ACCESS EXCLUSIVE MODE");
       // a new statement, so a new snapshot: it sees what committed before the lock
-      boolean empty = !isWanted(connection, segment, positions);
+      boolean empty =
+          !isOfOtherShards(connection, segment) && !isWanted(connection, segment, positions);
       if (empty) {
         statement.execute("TRUNCATE " + table);
       }
@@ -133,6 +134,24 @@ public final class Segments {
       }
     }
     return false;
+  }
+
+  /**
+   * Rows of shards whose positions were not read: the ledger was configured with another number.
+   */
+  private boolean isOfOtherShards(Connection connection, int segment) throws SQLException {
+    try (PreparedStatement select =
+        connection.prepareStatement(
+            "SELECT (SELECT shards FROM lockstep_outbox_meta) <> ? OR EXISTS (SELECT"
+                + " FROM lockstep_outbox WHERE segment = ? AND (shard < 0 OR shard >= ?))")) {
+      select.setInt(1, options.shards());
+      select.setInt(2, segment);
+      select.setInt(3, 2 * options.shards());
+      try (ResultSet row = select.executeQuery()) {
+        row.next();
+        return row.getBoolean(1);
+      }
+    }
   }
 
   private static boolean exists(Connection connection, int segment, String query)

@@ -118,6 +118,7 @@ final class ShardRelay implements Runnable {
         }
         if (failure == SendFailure.RECORD) {
           // known now, or closer to being known
+          pause(SHORTEST_PAUSE_MS);
           continue;
         }
         LOG.warn("{}; trying again in {} ms", fault, backoff, e);
@@ -164,10 +165,8 @@ final class ShardRelay implements Runnable {
     requireShards(now);
     LedgerIdentity.require(found, now, connection, shard);
     Origin origin = now.origin();
-    RelayPosition position = found.takenOver(origin);
-    Parked parked = new Parked(connection, shard, lane());
-    parked.forget(found.unparked());
-    parked.forgetAhead(found);
+    RelayPosition position = found.takenOver(origin, now.snapshot());
+    Parked parked = new Parked(connection, shard, lane(), position.relayEpoch());
     RowRecords records =
         new RowRecords(
             options.name(),
@@ -179,6 +178,10 @@ final class ShardRelay implements Runnable {
       // a higher epoch stands in the log before anything is sent under it
       lane.commit(List.of(), position);
       lane.settle();
+      // from here on no earlier owner can write to the tables of rows aside either
+      parked.own();
+      parked.forget(found.unparked());
+      parked.forgetAhead(position);
       RowSorter.Topics known = known(connection);
       RowSorter sorter = new RowSorter(known, parked.blocked(), condemned);
       Publishing publishing =

@@ -33,7 +33,7 @@ public final class TopicTable {
   }
 
   public void register(String topic, Lane lane, int partitions, PoisonPolicy onPoison) {
-    try (Connection connection = dataSource.getConnection();
+    try (Connection connection = committing();
         PreparedStatement insert =
             connection.prepareStatement(
                 "INSERT INTO lockstep_outbox_topic (topic, lane, partitions, on_poison)"
@@ -97,6 +97,13 @@ public final class TopicTable {
               .formatted(topic));
     }
     return found;
+  }
+
+  /** Some pools give out connections that do not commit by themselves. */
+  private Connection committing() throws SQLException {
+    Connection connection = dataSource.getConnection();
+    connection.setAutoCommit(true);
+    return connection;
   }
 
   /** Remembers topics that are there, and returns the registered ones that never were. */

@@ -41,21 +41,25 @@ CREATE FUNCTION lockstep_outbox_shard(lane smallint, hash text) RETURNS smallint
 CREATE FUNCTION lockstep_outbox_segment() RETURNS smallint
   LANGUAGE sql STABLE PARALLEL SAFE AS 'SELECT 0::smallint';
 
+CREATE FUNCTION lockstep_outbox_headers_fit(headers text[]) RETURNS boolean
+  LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+  'SELECT coalesce(array_ndims(headers), 1) = 1 AND array_position(headers, NULL) IS NULL AND cardinality(headers) % 2 = 0';
+
 CREATE TABLE lockstep_outbox (
   -- first column: the transaction has its id before seq is drawn
   xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
   seq bigint NOT NULL DEFAULT nextval('lockstep_outbox_seq'),
   -- a stretch of time by the database's clock
   segment smallint NOT NULL DEFAULT lockstep_outbox_segment(),
-  lane smallint NOT NULL,
+  lane smallint NOT NULL CHECK (lane IN (0, 1)),
   id uuid NOT NULL,
   topic text NOT NULL,
-  part integer,
+  part integer CHECK (part >= 0),
   msg_key bytea,
   -- NULL is a tombstone
   payload bytea,
   -- names and values in turn
-  headers text[] NOT NULL DEFAULT '{}',
+  headers text[] NOT NULL DEFAULT '{}' CHECK (lockstep_outbox_headers_fit(headers)),
   created_at timestamptz NOT NULL DEFAULT now(),
   -- order is kept by key, else by partition if one is asked for, else not at all. By md5, so that
   -- writers in any language agree
@@ -87,6 +91,11 @@ BEGIN
   EXECUTE format('CREATE OR REPLACE FUNCTION lockstep_outbox_segment() RETURNS smallint
     LANGUAGE sql STABLE PARALLEL SAFE AS
     ''SELECT ((extract(epoch FROM now())::bigint / %s) %% %s)::smallint''', new_seconds, new_segments);
+  IF to_regclass('lockstep_outbox_parked') IS NOT NULL THEN
+    IF EXISTS (SELECT FROM lockstep_outbox_parked) OR EXISTS (SELECT FROM lockstep_outbox_blocked) THEN
+      RAISE EXCEPTION 'lockstep_outbox_parked or lockstep_outbox_blocked has rows: unblock or discard them first';
+    END IF;
+  END IF;
   FOR i IN 0 .. old_segments - 1 LOOP
     EXECUTE format('DROP TABLE lockstep_outbox_%s', i);
   END LOOP;
@@ -119,6 +128,7 @@ CREATE TABLE lockstep_outbox_parked (
   released boolean NOT NULL DEFAULT false,
   PRIMARY KEY (shard, seq)
 );
+CREATE INDEX lockstep_outbox_parked_released ON lockstep_outbox_parked (shard, seq) WHERE released;
 CREATE INDEX lockstep_outbox_parked_key ON lockstep_outbox_parked (shard, topic, msg_key, seq);
 
 -- What waits in lockstep_outbox_parked: a key of a topic, or a whole topic.
@@ -135,6 +145,13 @@ CREATE TABLE lockstep_outbox_blocked (
   PRIMARY KEY (shard, topic, whole_topic, msg_key)
 );
 
+-- The relay epoch that may write to the two tables above: a relay that stood still and was replaced
+-- must not, and Kafka's fencing does not reach here.
+CREATE TABLE lockstep_outbox_owner (
+  shard smallint PRIMARY KEY,
+  epoch bigint NOT NULL
+);
+
 -- What operators did: who, why, what.
 CREATE TABLE lockstep_outbox_operation (
   at timestamptz NOT NULL DEFAULT now(),
@@ -147,12 +164,12 @@ CREATE TABLE lockstep_outbox_operation (
 CREATE TABLE lockstep_outbox_scheduled (
   not_before timestamptz NOT NULL,
   id uuid NOT NULL,
-  lane smallint NOT NULL,
+  lane smallint NOT NULL CHECK (lane IN (0, 1)),
   topic text NOT NULL,
-  part integer,
+  part integer CHECK (part >= 0),
   msg_key bytea,
   payload bytea,
-  headers text[] NOT NULL DEFAULT '{}',
+  headers text[] NOT NULL DEFAULT '{}' CHECK (lockstep_outbox_headers_fit(headers)),
   created_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (not_before, id)
 );
@@ -169,7 +186,8 @@ BEGIN
   IF NOT FOUND THEN
     RAISE EXCEPTION 'Topic ''%'' is not registered with this outbox', to_topic;
   END IF;
-  IF coalesce(octet_length(key), 0) + coalesce(octet_length(value), 0) > known.max_bytes THEN
+  IF coalesce(octet_length(key), 0) + coalesce(octet_length(value), 0)
+      + (SELECT coalesce(sum(octet_length(h)), 0) FROM unnest(with_headers) h) > known.max_bytes THEN
     RAISE EXCEPTION 'Message to ''%'' is too large: the topic takes % bytes', to_topic, known.max_bytes;
   END IF;
   -- a relay may publish what a crash of the database would otherwise take back
