@@ -207,7 +207,8 @@ class LedgerIT {
       }
       int rows = 2 * last;
       soon(() -> assertThat(world.records(topic)).hasSize(rows));
-      assertThat(world.number("SELECT count(*) FROM lockstep_outbox")).isLessThan(rows);
+      // one try may meet a lock and time out; the clock turns on
+      soon(() -> assertThat(world.number("SELECT count(*) FROM lockstep_outbox")).isLessThan(rows));
       assertThat(relay.health().isHealthy()).isTrue();
     }
   }

@@ -27,7 +27,7 @@ final class Housekeeping implements AutoCloseable {
   private static final long TOPICS_MS = 1_000;
   private static final long LIMITS_MS = 30_000;
   private static final long DUE_MS = 100;
-  private static final long SEGMENTS_MS = 5_000;
+  private static final long SEGMENTS_MS = 1_000;
 
   private static final String MOVE_DUE =
       "WITH durable AS (SELECT set_config('synchronous_commit', 'on', true)),"
