@@ -120,6 +120,19 @@ class WriterIT {
     assertThat(told).hasValue(2);
   }
 
+  /** Stored at once it would have gone before what was published first. */
+  @Test
+  void bothWaysToPublishKeepOneOrder() throws Exception {
+    outbox.inTransaction(
+        tx -> {
+          tx.publish(message(TOPIC, "a", "1"));
+          outbox.publish(tx.connection(), message(TOPIC, "a", "2"));
+          tx.publish(message(TOPIC, "a", "3"));
+          assertThat(stored()).isEmpty();
+        });
+    assertThat(stored()).containsExactly("1", "2", "3");
+  }
+
   @Test
   void nothingSurvivesARollbackOrAConnectionThatIsClosed() throws Exception {
     try (Connection connection = publishing.getConnection()) {

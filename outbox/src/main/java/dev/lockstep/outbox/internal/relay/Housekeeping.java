@@ -1,6 +1,7 @@
 package dev.lockstep.outbox.internal.relay;
 
 import dev.lockstep.outbox.RelayOptions;
+import dev.lockstep.outbox.internal.write.Connections;
 import dev.lockstep.outbox.internal.write.TopicTable;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
@@ -27,7 +28,7 @@ final class Housekeeping implements AutoCloseable {
   private static final long TOPICS_MS = 1_000;
   private static final long LIMITS_MS = 30_000;
   private static final long DUE_MS = 100;
-  private static final long SEGMENTS_MS = 1_000;
+  private static final long SEGMENTS_MS = 5_000;
 
   private static final String MOVE_DUE =
       "WITH durable AS (SELECT set_config('synchronous_commit', 'on', true)),"
@@ -119,12 +120,11 @@ final class Housekeeping implements AutoCloseable {
     }
     Set<String> registered = topics.registered();
     Map<String, Integer> limits = destinations.limits(registered);
-    try (Connection connection = dataSource.getConnection();
+    try (Connection connection = Connections.committing(dataSource);
         PreparedStatement update =
-            committing(connection)
-                .prepareStatement(
-                    "UPDATE lockstep_outbox_topic SET max_bytes = ?"
-                        + " WHERE topic = ? AND max_bytes <> ?")) {
+            connection.prepareStatement(
+                "UPDATE lockstep_outbox_topic SET max_bytes = ?"
+                    + " WHERE topic = ? AND max_bytes <> ?")) {
       for (Map.Entry<String, Integer> limit : limits.entrySet()) {
         // headers that the relay adds, and the batch around a record
         int bytes = Math.max(1, limit.getValue() - Math.min(1_000, limit.getValue() / 10));
@@ -141,19 +141,13 @@ final class Housekeeping implements AutoCloseable {
       return;
     }
     int moved;
-    try (Connection connection = dataSource.getConnection();
-        Statement statement = committing(connection).createStatement()) {
+    try (Connection connection = Connections.committing(dataSource);
+        Statement statement = connection.createStatement()) {
       moved = statement.executeUpdate(MOVE_DUE);
     }
     if (moved > 0) {
       wake.run();
     }
-  }
-
-  /** Some pools give out connections that do not commit by themselves. */
-  private static Connection committing(Connection connection) throws SQLException {
-    connection.setAutoCommit(true);
-    return connection;
   }
 
   private void truncate() throws SQLException {

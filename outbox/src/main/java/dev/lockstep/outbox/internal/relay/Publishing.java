@@ -144,6 +144,8 @@ final class Publishing {
 
   /** Grants what operators asked for, and takes up topics that are back. */
   void attend() throws SQLException {
+    // for a while at most: the rest of the shard has its turn as well
+    long end = with.nanoTime().getAsLong() + UNBLOCKING_NANOS;
     for (Map.Entry<BlockKey, Blocked> entry : with.parked().blocked().entrySet()) {
       BlockKey key = entry.getKey();
       Blocked block = entry.getValue();
@@ -152,7 +154,7 @@ final class Publishing {
           && (block.unblockRequested() || block.probed())
           && (key.isWholeTopic()
               || !with.sorter().blocked().containsKey(new BlockKey(key.topic(), null)))) {
-        unblock(key);
+        unblock(key, end);
       }
     }
     for (LedgerRow row : with.parked().released(position, parkedRows())) {
@@ -165,18 +167,18 @@ final class Publishing {
 
   /**
    * Sends what waits, page by page; the block ends behind the last one at once, since only this
-   * thread adds to it. For a while at most: the rest of the shard has its turn as well.
+   * thread adds to it.
    */
-  private void unblock(BlockKey key) throws SQLException {
-    long end = with.nanoTime().getAsLong() + UNBLOCKING_NANOS;
+  private void unblock(BlockKey key, long end) throws SQLException {
     boolean more = true;
     while (more && with.nanoTime().getAsLong() < end) {
+      long begun = with.nanoTime().getAsLong();
       int limit = parkedRows();
       List<LedgerRow> rows = with.parked().waiting(key, position, limit);
       if (!rows.isEmpty() && !sendParked(rows, refusal(key))) {
         return;
       }
-      with.page().sent(rows.size(), 0);
+      with.page().sent(rows.size(), with.nanoTime().getAsLong() - begun);
       more = Ledger.isFull(rows, limit);
     }
     if (!more) {

@@ -3,6 +3,7 @@ package dev.lockstep.outbox.internal.relay;
 import dev.lockstep.outbox.OutboxException;
 import dev.lockstep.outbox.RelayHealth;
 import dev.lockstep.outbox.RelayOptions;
+import dev.lockstep.outbox.internal.write.Connections;
 import dev.lockstep.outbox.internal.write.TopicTable;
 import java.sql.Connection;
 import java.sql.SQLException;
@@ -39,11 +40,10 @@ public final class RelayGroup implements AutoCloseable {
   private static final Duration JOIN = Duration.ofSeconds(20);
   private static final Duration CREATED = Duration.ofSeconds(3);
   private static final long PAUSE_NANOS = Duration.ofMillis(200).toNanos();
+  private static final long REJOIN_NANOS = Duration.ofSeconds(1).toNanos();
 
   /** A shard and its thread. */
   private record Running(ShardRelay relay, Thread thread) {}
-
-  private static final long REJOIN_NANOS = Duration.ofSeconds(1).toNanos();
 
   private final DataSource dataSource;
   private final TopicTable topics;
@@ -81,25 +81,23 @@ public final class RelayGroup implements AutoCloseable {
 
   /** Checks topics and the ledger, then joins. */
   public void start() {
-    try (Connection connection = dataSource.getConnection()) {
-      connection.setAutoCommit(true);
+    boolean startable = false;
+    try (Connection connection = Connections.committing(dataSource)) {
       requireTopics(connection);
       LedgerIdentity.require(connection, options);
+      startable = true;
     } catch (KafkaException e) {
-      consumer.close();
-      housekeeping.close();
       throw new OutboxException(
           "Outbox '%s' cannot be published: brokers at %s do not answer within %d s"
               .formatted(options.name(), options.config().bootstrapServers(), JOIN.toSeconds()),
           e);
     } catch (SQLException e) {
-      consumer.close();
-      housekeeping.close();
       throw new OutboxException("Outbox '" + options.name() + "' cannot be read", e);
-    } catch (RuntimeException e) {
-      consumer.close();
-      housekeeping.close();
-      throw e;
+    } finally {
+      if (!startable) {
+        consumer.close();
+        housekeeping.close();
+      }
     }
     housekeeping.start();
     thread.start();

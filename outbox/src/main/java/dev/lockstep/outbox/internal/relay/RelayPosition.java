@@ -74,41 +74,26 @@ record RelayPosition(
 
   /** After a page of a window that has more. */
   RelayPosition within(String snapshot, List<LedgerRow> page) {
-    long seq = last(page, lastSeq);
-    return new RelayPosition(
-        origin,
-        prev,
-        snapshot,
-        seq,
-        Math.max(maxSeq, seq),
-        relayEpoch,
-        newest(page),
-        newestAt(page),
-        List.of());
+    return behind(page, prev, snapshot, last(page, lastSeq));
   }
 
   /** After the last page of a window. */
   RelayPosition drained(String snapshot, List<LedgerRow> page) {
-    long seq = last(page, lastSeq);
-    return new RelayPosition(
-        origin,
-        snapshot,
-        "",
-        0,
-        Math.max(maxSeq, seq),
-        relayEpoch,
-        newest(page),
-        newestAt(page),
-        List.of());
+    return behind(page, snapshot, "", 0);
   }
 
   /** After rows that {@code prev} saw but nobody had published. */
   RelayPosition recovered(List<LedgerRow> page) {
+    return behind(page, prev, window, lastSeq);
+  }
+
+  private RelayPosition behind(
+      List<LedgerRow> page, String newPrev, String newWindow, long newLastSeq) {
     return new RelayPosition(
         origin,
-        prev,
-        window,
-        lastSeq,
+        newPrev,
+        newWindow,
+        newLastSeq,
         Math.max(maxSeq, last(page, maxSeq)),
         relayEpoch,
         newest(page),

@@ -19,8 +19,9 @@ import org.jspecify.annotations.Nullable;
 /** Turns rows into records, and counts them per destination partition. */
 final class RowRecords {
 
-  /** Everything of {@link RowSource} before its number. */
-  private final String place;
+  private final UUID source;
+  private final int shard;
+  private final long relayEpoch;
 
   /** The same on every record. */
   private final List<Header> constant;
@@ -35,7 +36,9 @@ final class RowRecords {
       int shard,
       long relayEpoch,
       Function<String, @Nullable Topic> topics) {
-    this.place = source + " " + shard + " " + relayEpoch + " ";
+    this.source = source;
+    this.shard = shard;
+    this.relayEpoch = relayEpoch;
     this.constant =
         List.of(
             header(LockstepHeaders.CE_SPECVERSION, "1.0"),
@@ -56,10 +59,11 @@ final class RowRecords {
   ProducerRecord<byte[], byte[]> of(LedgerRow row) {
     Integer partition = partition(row);
     long n = sent.merge(row.topic() + "/" + partition, 1L, Long::sum);
-    String id = row.id().toString();
     RecordHeaders headers = new RecordHeaders(constant);
-    headers.add(header(LockstepHeaders.ROW, place + n + " " + id));
-    headers.add(header(LockstepHeaders.CE_ID, id));
+    headers.add(
+        header(
+            LockstepHeaders.ROW, new RowSource(source, shard, relayEpoch, n, row.id()).format()));
+    headers.add(header(LockstepHeaders.CE_ID, row.id().toString()));
     headers.add(header(LockstepHeaders.CE_TIME, Instant.ofEpochMilli(row.createdAt()).toString()));
     List<String> own = row.headers();
     for (int i = 0; i + 1 < own.size(); i += 2) {

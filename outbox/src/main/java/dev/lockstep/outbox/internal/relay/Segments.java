@@ -1,6 +1,7 @@
 package dev.lockstep.outbox.internal.relay;
 
 import dev.lockstep.outbox.RelayOptions;
+import dev.lockstep.outbox.internal.write.Connections;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -8,6 +9,8 @@ import java.sql.SQLException;
 import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import javax.sql.DataSource;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -23,6 +26,9 @@ public final class Segments {
 
   private static final Logger LOG = LoggerFactory.getLogger(Segments.class);
 
+  private static final int ATTEMPTS = 5;
+  private static final long BETWEEN_NANOS = TimeUnit.MILLISECONDS.toNanos(20);
+
   private final DataSource dataSource;
   private final RelayOptions options;
 
@@ -33,8 +39,7 @@ public final class Segments {
 
   /** The segment that is written next is emptied if it can be. */
   void truncateOld() throws SQLException {
-    try (Connection connection = dataSource.getConnection()) {
-      connection.setAutoCommit(true);
+    try (Connection connection = Connections.committing(dataSource)) {
       int next;
       try (Statement statement = connection.createStatement();
           ResultSet row =
@@ -50,8 +55,7 @@ public final class Segments {
   /** Empties all segments that can be, the one that is written now included; true: all are. */
   public boolean truncateAll() throws SQLException {
     boolean empty = true;
-    try (Connection connection = dataSource.getConnection()) {
-      connection.setAutoCommit(true);
+    try (Connection connection = Connections.committing(dataSource)) {
       List<Integer> all = new ArrayList<>();
       try (Statement statement = connection.createStatement();
           ResultSet row =
@@ -70,7 +74,7 @@ public final class Segments {
 
   /** Returns false when rows are left. */
   private boolean truncate(Connection connection, int segment) throws SQLException {
-    if (!exists(connection, segment, "SELECT FROM lockstep_outbox WHERE segment = ?")) {
+    if (!hasRows(connection, segment)) {
       return true;
     }
     List<RelayPosition> positions = new ArrayList<>();
@@ -80,6 +84,20 @@ public final class Segments {
     if (isWanted(connection, segment, positions)) {
       return false;
     }
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+      try {
+        return lockAndTruncate(connection, segment, positions);
+      } catch (SQLException e) {
+        // a lock that is held for long, or for a moment; positions only ever move on
+        LOG.debug("Segment {} is not truncated now: {}", segment, e.getMessage());
+        LockSupport.parkNanos(BETWEEN_NANOS);
+      }
+    }
+    return false;
+  }
+
+  private boolean lockAndTruncate(Connection connection, int segment, List<RelayPosition> positions)
+      throws SQLException {
     connection.setAutoCommit(false);
     try (Statement statement = connection.createStatement()) {
       // writers and the relay's own reads queue up behind a lock that waits
@@ -97,8 +115,7 @@ public final class Segments {
       return empty;
     } catch (SQLException e) {
       connection.rollback();
-      LOG.debug("Segment {} is not truncated now: {}", segment, e.getMessage());
-      return false;
+      throw e;
     } finally {
       connection.setAutoCommit(true);
     }
@@ -154,9 +171,9 @@ public final class Segments {
     }
   }
 
-  private static boolean exists(Connection connection, int segment, String query)
-      throws SQLException {
-    try (PreparedStatement select = connection.prepareStatement(query + " LIMIT 1")) {
+  private static boolean hasRows(Connection connection, int segment) throws SQLException {
+    try (PreparedStatement select =
+        connection.prepareStatement("SELECT FROM lockstep_outbox WHERE segment = ? LIMIT 1")) {
       select.setInt(1, segment);
       try (ResultSet row = select.executeQuery()) {
         return row.next();

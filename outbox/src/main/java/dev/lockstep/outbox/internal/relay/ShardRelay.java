@@ -11,10 +11,10 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.time.Duration;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import javax.sql.DataSource;
@@ -51,8 +51,8 @@ final class ShardRelay implements Runnable {
   private final Semaphore wakeUp = new Semaphore(0);
   private final PageSize page;
 
-  /** Rows that Kafka will never take; outlives the senders that found out. */
-  private final Map<Long, String> condemned = new ConcurrentHashMap<>();
+  /** Rows that Kafka will never take; outlives the senders that found out. Own thread only. */
+  private final Map<Long, String> condemned = new HashMap<>();
 
   private volatile boolean stopping;
   private volatile String state = "STARTING";

@@ -4,12 +4,10 @@ import dev.lockstep.outbox.KeyOrder;
 import dev.lockstep.outbox.OutboxException;
 import dev.lockstep.outbox.OutboxMessage;
 import dev.lockstep.outbox.OutboxTransaction;
-import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Proxy;
 import java.sql.Connection;
 import java.sql.SQLException;
-import java.sql.Savepoint;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -31,7 +29,9 @@ public final class BufferingTransaction implements OutboxTransaction, AutoClosea
         (Connection)
             Proxy.newProxyInstance(
                 BufferingTransaction.class.getClassLoader(),
-                new Class<?>[] {Connection.class},
+                // so that Outbox.publish(connection, ..) keeps to the same buffer and the same
+                // order
+                new Class<?>[] {Connection.class, PublishingConnection.class},
                 (proxy, method, arguments) -> call(method, arguments));
   }
 
@@ -61,26 +61,15 @@ public final class BufferingTransaction implements OutboxTransaction, AutoClosea
     buffer.clear();
   }
 
-  private @Nullable Object call(Method method, Object @Nullable [] arguments) throws Throwable {
+  private @Nullable Object call(Method method, @Nullable Object @Nullable [] arguments)
+      throws Throwable {
     String name = method.getName();
     if (NOT_HERE.contains(name) || (name.equals("rollback") && arguments == null)) {
       throw new OutboxException(
           "Connection.%s is not allowed inside inTransaction; return, or throw to roll back"
               .formatted(name));
     }
-    Object result;
-    try {
-      result = method.invoke(connection, arguments);
-    } catch (InvocationTargetException e) {
-      throw e.getCause() == null ? e : e.getCause();
-    }
-    if (name.equals("setSavepoint") && result instanceof Savepoint savepoint) {
-      buffer.mark(savepoint);
-    } else if (name.equals("rollback")
-        && arguments != null
-        && arguments[0] instanceof Savepoint savepoint) {
-      buffer.rollbackTo(savepoint);
-    }
-    return result;
+    return new PublishingConnection.Calls(connection, buffer, () -> {})
+        .call(guarded, method, arguments);
   }
 }

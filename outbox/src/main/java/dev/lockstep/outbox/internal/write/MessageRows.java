@@ -88,10 +88,7 @@ final class MessageRows {
     if (!later.isEmpty()) {
       try (PreparedStatement insert = connection.prepareStatement(SCHEDULED)) {
         set(insert, 1, later);
-        insert.setArray(
-            8,
-            connection.createArrayOf(
-                "timestamptz", later.stream().map(m -> timestamp(m.notBefore())).toArray()));
+        insert.setArray(8, array("timestamptz", later, m -> timestamp(m.notBefore())));
         insert.executeUpdate();
       }
     }

@@ -33,7 +33,7 @@ public final class TopicTable {
   }
 
   public void register(String topic, Lane lane, int partitions, PoisonPolicy onPoison) {
-    try (Connection connection = committing();
+    try (Connection connection = Connections.committing(dataSource);
         PreparedStatement insert =
             connection.prepareStatement(
                 "INSERT INTO lockstep_outbox_topic (topic, lane, partitions, on_poison)"
@@ -65,11 +65,7 @@ public final class TopicTable {
   public @Nullable Topic find(String topic, Connection connection) {
     Topic found = known.get(topic);
     if (found == null) {
-      try {
-        known = readAll(connection);
-      } catch (SQLException e) {
-        throw new OutboxException("Registered topics could not be read", e);
-      }
+      refresh(connection);
       found = known.get(topic);
     }
     return found;
@@ -82,28 +78,16 @@ public final class TopicTable {
    * @param connection one that the caller has: asking the pool for another could wait for ever
    */
   public Topic get(String topic, Connection connection) {
-    Topic found = System.nanoTime() - readAt > OLD_NANOS ? null : known.get(topic);
-    if (found == null) {
-      try {
-        known = readAll(connection);
-      } catch (SQLException e) {
-        throw new OutboxException("Registered topics could not be read", e);
-      }
-      found = known.get(topic);
+    if (System.nanoTime() - readAt > OLD_NANOS) {
+      refresh(connection);
     }
+    Topic found = find(topic, connection);
     if (found == null) {
       throw new OutboxException(
           "Topic '%s' is not registered with this outbox; call register(topic, lane, partitions) at start"
               .formatted(topic));
     }
     return found;
-  }
-
-  /** Some pools give out connections that do not commit by themselves. */
-  private Connection committing() throws SQLException {
-    Connection connection = dataSource.getConnection();
-    connection.setAutoCommit(true);
-    return connection;
   }
 
   /** Remembers topics that are there, and returns the registered ones that never were. */
@@ -131,6 +115,14 @@ public final class TopicTable {
     try (Connection connection = dataSource.getConnection()) {
       known = readAll(connection);
       return new TreeSet<>(known.keySet());
+    }
+  }
+
+  private void refresh(Connection connection) {
+    try {
+      known = readAll(connection);
+    } catch (SQLException e) {
+      throw new OutboxException("Registered topics could not be read", e);
     }
   }
 
