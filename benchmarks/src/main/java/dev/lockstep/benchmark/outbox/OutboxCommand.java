@@ -110,11 +110,7 @@ public final class OutboxCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    if (rows < 10 || rows % 10 != 0 || rounds < 1 || warmUp < 0 || seconds < 0 || perSecond < 1) {
-      throw new ParameterException(
-          spec.commandLine(),
-          "--rows must be a multiple of ten, --rounds and --per-second at least 1, --warm-up and --seconds not negative");
-    }
+    validate();
     List<OutboxSystem> systems = systems();
     Map<String, String> versions = new LinkedHashMap<>();
     versions.put(
@@ -153,9 +149,30 @@ public final class OutboxCommand implements Callable<Integer> {
           "drain_rows_per_second", "Outboxes: rows per second", report.resolve("outbox.svg"));
       System.out.println(new OutboxTable(run.lines()).text());
       System.out.println("Report: " + report.toAbsolutePath().normalize());
-      List<String> violations = new ArrayList<>(run.violations());
-      violations.forEach(violation -> System.out.println("VIOLATION " + violation));
-      return violations.isEmpty() ? 0 : 1;
+      run.violations().forEach(violation -> System.out.println("VIOLATION " + violation));
+      return run.violations().isEmpty() ? 0 : 1;
+    }
+  }
+
+  private void validate() {
+    List<String> faults = new ArrayList<>();
+    if (rows < 10 || rows % 10 != 0) {
+      faults.add("--rows must be a multiple of ten");
+    }
+    if (rounds < 1) {
+      faults.add("--rounds must be at least 1");
+    }
+    if (warmUp < 0) {
+      faults.add("--warm-up must not be negative");
+    }
+    if (seconds < 0) {
+      faults.add("--seconds must not be negative");
+    }
+    if (perSecond < 1) {
+      faults.add("--per-second must be at least 1");
+    }
+    if (!faults.isEmpty()) {
+      throw new ParameterException(spec.commandLine(), String.join("; ", faults));
     }
   }
 

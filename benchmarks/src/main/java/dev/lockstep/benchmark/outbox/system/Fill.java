@@ -1,9 +1,15 @@
 package dev.lockstep.benchmark.outbox.system;
 
 import dev.lockstep.benchmark.outbox.Place;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.sql.Statement;
 
 /** Fills tables from within the database, ten rows a transaction. */
 final class Fill {
+
+  /** Key of row {@code n}. */
+  static final String KEY = "convert_to('key-' || (n %% %d), 'UTF8')".formatted(Place.KEYS);
 
   /** A payload that is not the same in each row. */
   static final String PAYLOAD =
@@ -14,25 +20,29 @@ final class Fill {
   private Fill() {}
 
   /**
-   * Makes a block that inserts.
+   * Inserts rows.
    *
    * @param rows how many
    * @param insert ends with a select list; may use {@code n}, the number of the row
    */
-  static String perform(long rows, String insert) {
-    return """
-        DO $$
-        BEGIN
-          FOR i IN 0 .. %d - 1 LOOP
-            %s FROM generate_series(i * %d, i * %d + %d) n;
-            COMMIT;
-          END LOOP;
-        END $$"""
-        .formatted(
-            rows / ROWS_IN_A_TRANSACTION,
-            insert,
-            ROWS_IN_A_TRANSACTION,
-            ROWS_IN_A_TRANSACTION,
-            ROWS_IN_A_TRANSACTION - 1);
+  static void run(Place place, long rows, String insert) throws SQLException {
+    try (Connection connection = place.dataSource().getConnection();
+        Statement statement = connection.createStatement()) {
+      statement.execute(
+          """
+          DO $$
+          BEGIN
+            FOR i IN 0 .. %d - 1 LOOP
+              %s FROM generate_series(i * %d, i * %d + %d) n;
+              COMMIT;
+            END LOOP;
+          END $$"""
+              .formatted(
+                  rows / ROWS_IN_A_TRANSACTION,
+                  insert,
+                  ROWS_IN_A_TRANSACTION,
+                  ROWS_IN_A_TRANSACTION,
+                  ROWS_IN_A_TRANSACTION - 1));
+    }
   }
 }

@@ -2,7 +2,6 @@ package dev.lockstep.benchmark.outbox.system;
 
 import dev.lockstep.benchmark.outbox.OutboxSystem;
 import dev.lockstep.benchmark.outbox.Place;
-import java.nio.charset.StandardCharsets;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -23,6 +22,7 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  */
 public final class FlagPoller implements OutboxSystem {
 
+  private static final String TABLE = "flag_outbox";
   private static final int PAGE = 10_000;
   private static final long IDLE_NANOS = TimeUnit.MILLISECONDS.toNanos(10);
 
@@ -46,50 +46,35 @@ public final class FlagPoller implements OutboxSystem {
 
   @Override
   public Outlet open(Place place, String variant) throws SQLException {
+    PlainTable table = new PlainTable(place, TABLE, ", published boolean NOT NULL DEFAULT false");
     try (Connection connection = place.dataSource().getConnection();
         Statement statement = connection.createStatement()) {
-      statement.execute(
-          "CREATE TABLE flag_outbox (id bigserial PRIMARY KEY, msg_key bytea NOT NULL,"
-              + " payload bytea NOT NULL, published boolean NOT NULL DEFAULT false)");
       statement.execute("CREATE INDEX ON flag_outbox (id) WHERE NOT published");
     }
-    return new Polling(place);
+    return new Polling(place, table);
   }
 
   private static final class Polling implements Outlet {
 
     private final Place place;
+    private final PlainTable table;
     private final Thread thread;
     private volatile boolean running = true;
 
-    Polling(Place place) {
+    Polling(Place place, PlainTable table) {
+      this.table = table;
       this.place = place;
       this.thread = new Thread(this::relay, "flag-poller");
     }
 
     @Override
     public void fill(long rows) throws SQLException {
-      try (Connection connection = place.dataSource().getConnection();
-          Statement statement = connection.createStatement()) {
-        statement.execute(
-            Fill.perform(
-                rows,
-                "INSERT INTO flag_outbox (msg_key, payload)"
-                    + " SELECT convert_to('key-' || (n %% %d), 'UTF8'), %s"
-                        .formatted(Place.KEYS, Fill.PAYLOAD)));
-      }
+      table.fill(rows);
     }
 
     @Override
     public void publish(String key, byte[] payload) throws SQLException {
-      try (Connection connection = place.dataSource().getConnection();
-          PreparedStatement insert =
-              connection.prepareStatement(
-                  "INSERT INTO flag_outbox (msg_key, payload) VALUES (?, ?)")) {
-        insert.setBytes(1, key.getBytes(StandardCharsets.UTF_8));
-        insert.setBytes(2, payload);
-        insert.executeUpdate();
-      }
+      table.insert(key, payload);
     }
 
     @Override
@@ -99,7 +84,7 @@ public final class FlagPoller implements OutboxSystem {
 
     @Override
     public String tables() {
-      return "flag_outbox";
+      return TABLE;
     }
 
     @Override

@@ -9,9 +9,7 @@ import dev.lockstep.outbox.OutboxRelay;
 import dev.lockstep.outbox.OutboxTopics;
 import dev.lockstep.outbox.RelayOptions;
 import dev.lockstep.schema.TopicSpec;
-import java.sql.Connection;
 import java.sql.SQLException;
-import java.sql.Statement;
 import java.util.List;
 import java.util.Optional;
 import org.apache.kafka.clients.admin.Admin;
@@ -77,15 +75,12 @@ public final class LockstepOutbox implements OutboxSystem {
 
     @Override
     public void fill(long rows) throws SQLException {
-      try (Connection connection = place.dataSource().getConnection();
-          Statement statement = connection.createStatement()) {
-        statement.execute(
-            Fill.perform(
-                rows,
-                "INSERT INTO lockstep_outbox (lane, id, topic, msg_key, payload)"
-                    + " SELECT %d, gen_random_uuid(), '%s', convert_to('key-' || (n %% %d), 'UTF8'), %s"
-                        .formatted(lane.code(), place.topic(), Place.KEYS, Fill.PAYLOAD)));
-      }
+      Fill.run(
+          place,
+          rows,
+          "INSERT INTO lockstep_outbox (lane, id, topic, msg_key, payload)"
+              + " SELECT %d, gen_random_uuid(), '%s', %s, %s"
+                  .formatted(lane.code(), place.topic(), Fill.KEY, Fill.PAYLOAD));
     }
 
     @Override

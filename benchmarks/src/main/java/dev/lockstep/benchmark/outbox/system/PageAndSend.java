@@ -6,7 +6,6 @@ import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
-import java.sql.Statement;
 import java.util.List;
 import java.util.Map;
 import org.apache.kafka.clients.producer.KafkaProducer;
@@ -21,6 +20,7 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  */
 public final class PageAndSend implements OutboxSystem {
 
+  private static final String TABLE = "plain_outbox";
   private static final int PAGE = 10_000;
 
   /** As many bytes of headers as ours and every other relay's records carry. */
@@ -57,26 +57,13 @@ public final class PageAndSend implements OutboxSystem {
 
   @Override
   public Outlet open(Place place, String variant) throws SQLException {
-    try (Connection connection = place.dataSource().getConnection();
-        Statement statement = connection.createStatement()) {
-      statement.execute(
-          "CREATE TABLE plain_outbox (id bigserial PRIMARY KEY, msg_key bytea NOT NULL,"
-              + " payload bytea NOT NULL)");
-    }
+    PlainTable table = new PlainTable(place, TABLE, "");
     return new Outlet() {
       private final Thread thread = new Thread(() -> relay(place), "page-and-send");
 
       @Override
       public void fill(long rows) throws SQLException {
-        try (Connection connection = place.dataSource().getConnection();
-            Statement statement = connection.createStatement()) {
-          statement.execute(
-              Fill.perform(
-                  rows,
-                  "INSERT INTO plain_outbox (msg_key, payload)"
-                      + " SELECT convert_to('key-' || (n %% %d), 'UTF8'), %s"
-                          .formatted(Place.KEYS, Fill.PAYLOAD)));
-        }
+        table.fill(rows);
       }
 
       @Override
@@ -91,7 +78,7 @@ public final class PageAndSend implements OutboxSystem {
 
       @Override
       public String tables() {
-        return "plain_outbox";
+        return TABLE;
       }
 
       @Override
