@@ -209,6 +209,16 @@ public final class Outbox {
   }
 
   /**
+   * Makes the buffer of a transaction that a transaction manager ends: see {@link OutboxBuffer}.
+   *
+   * @param connection takes part in the transaction; stays usable until its end
+   * @return empty buffer
+   */
+  public OutboxBuffer buffer(Connection connection) {
+    return new OutboxBuffer(new MessageBuffer(connection, topics, order), this::committed);
+  }
+
+  /**
    * Returns the data source.
    *
    * @return what was given

@@ -5,7 +5,6 @@ import dev.lockstep.outbox.OutboxException;
 import dev.lockstep.outbox.OutboxMessage;
 import java.sql.Connection;
 import java.sql.SQLException;
-import java.sql.Savepoint;
 import java.util.ArrayList;
 import java.util.IdentityHashMap;
 import java.util.List;
@@ -22,7 +21,7 @@ public final class MessageBuffer {
   private final TopicTable topics;
   private final KeyOrder order;
   private final List<OutboxMessage> messages = new ArrayList<>();
-  private final IdentityHashMap<Savepoint, Integer> marks = new IdentityHashMap<>();
+  private final IdentityHashMap<Object, Integer> marks = new IdentityHashMap<>();
 
   public MessageBuffer(Connection connection, TopicTable topics, KeyOrder order) {
     this.connection = connection;
@@ -58,18 +57,21 @@ public final class MessageBuffer {
     return true;
   }
 
-  void mark(Savepoint savepoint) {
+  /** A savepoint was set; whatever names it is compared by identity. */
+  public void mark(Object savepoint) {
     marks.put(savepoint, messages.size());
   }
 
-  void rollbackTo(Savepoint savepoint) {
+  /** Drops what was published behind a savepoint. */
+  public void rollbackTo(Object savepoint) {
     Integer mark = marks.get(savepoint);
     if (mark != null && mark < messages.size()) {
       messages.subList(mark, messages.size()).clear();
     }
   }
 
-  void clear() {
+  /** Drops everything. */
+  public void clear() {
     messages.clear();
     marks.clear();
   }
