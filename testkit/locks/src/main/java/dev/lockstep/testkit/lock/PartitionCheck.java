@@ -342,7 +342,16 @@ final class PartitionCheck {
     if (event.getCause() == ReleaseCause.EXPIRED || event.getCause() == ReleaseCause.FORCED) {
       // a lock-delay may keep it free
       key.mayBeClosed = true;
+      if (hold.permits() < hold.capacity() && delays(id)) {
+        // as when it is kept free beside others: who was offered it before is still granted it
+        key.closedBeside = true;
+      }
     }
+  }
+
+  private boolean delays(Id id) {
+    Asked request = asked.get(id);
+    return request != null && request.acquire.getDelayMillis() > 0;
   }
 
   private void opened(String name, Latch latch) {
