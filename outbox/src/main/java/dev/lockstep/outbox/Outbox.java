@@ -1,8 +1,8 @@
 package dev.lockstep.outbox;
 
+import dev.lockstep.outbox.internal.sql.Migration;
 import dev.lockstep.outbox.internal.write.BufferingTransaction;
 import dev.lockstep.outbox.internal.write.MessageBuffer;
-import dev.lockstep.outbox.internal.write.Migration;
 import dev.lockstep.outbox.internal.write.PublishingConnection;
 import dev.lockstep.outbox.internal.write.TopicTable;
 import java.sql.Connection;

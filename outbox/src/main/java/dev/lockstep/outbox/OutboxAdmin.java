@@ -1,12 +1,12 @@
 package dev.lockstep.outbox;
 
 import dev.lockstep.outbox.internal.relay.Segments;
+import dev.lockstep.outbox.internal.sql.Dialect;
 import dev.lockstep.schema.OperatorOrders;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
-import java.sql.Statement;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
@@ -46,33 +46,40 @@ public final class OutboxAdmin {
    * @throws SQLException from the database
    */
   public OutboxStatus status() throws SQLException {
-    try (Connection connection = dataSource.getConnection();
-        PreparedStatement select =
-            connection.prepareStatement(
-                "SELECT (SELECT count(*) FROM (SELECT FROM lockstep_outbox LIMIT ?) a),"
-                    + " extract(epoch FROM now() - (SELECT created_at FROM lockstep_outbox"
-                    + "   ORDER BY seq LIMIT 1)) * 1000,"
-                    + " (segments - 2) * segment_seconds,"
-                    + " (SELECT count(*) FROM (SELECT FROM lockstep_outbox_scheduled LIMIT ?) b),"
-                    + " (SELECT count(*) FROM (SELECT FROM lockstep_outbox_parked LIMIT ?) c),"
-                    + " paused_by FROM lockstep_outbox_meta")) {
-      select.setInt(1, MOST_COUNTED);
-      select.setInt(2, MOST_COUNTED);
-      select.setInt(3, MOST_COUNTED);
-      try (ResultSet row = select.executeQuery()) {
-        row.next();
-        long age = row.getLong(2);
-        Optional<Duration> oldest =
-            row.wasNull() ? Optional.empty() : Optional.of(Duration.ofMillis(age));
-        return new OutboxStatus(
-            row.getInt(1),
-            oldest,
-            Duration.ofSeconds(row.getLong(3)),
-            row.getInt(4),
-            row.getInt(5),
-            Optional.ofNullable(row.getString(6)));
+    try (Connection connection = dataSource.getConnection()) {
+      Dialect dialect = Dialect.of(connection);
+      try (PreparedStatement select = connection.prepareStatement(status(dialect))) {
+        select.setInt(1, MOST_COUNTED);
+        select.setInt(2, MOST_COUNTED);
+        select.setInt(3, MOST_COUNTED);
+        try (ResultSet row = select.executeQuery()) {
+          row.next();
+          long age = row.getLong(2);
+          Optional<Duration> oldest =
+              row.wasNull() ? Optional.empty() : Optional.of(Duration.ofMillis(age));
+          return new OutboxStatus(
+              row.getInt(1),
+              oldest,
+              Duration.ofSeconds(row.getLong(3)),
+              row.getInt(4),
+              row.getInt(5),
+              Optional.ofNullable(row.getString(6)));
+        }
       }
     }
+  }
+
+  private static String status(Dialect dialect) {
+    return "SELECT (SELECT count(*) FROM (SELECT 1 AS n FROM lockstep_outbox LIMIT ?) a), "
+        + dialect.now()
+        + " - (SELECT "
+        + dialect.millis("created_at")
+        + " FROM lockstep_outbox ORDER BY seq LIMIT 1), "
+        // without segments nothing stays behind its publishing
+        + (dialect.hasSnapshots() ? "(segments - 2) * segment_seconds" : "0")
+        + ", (SELECT count(*) FROM (SELECT 1 AS n FROM lockstep_outbox_scheduled LIMIT ?) b)"
+        + ", (SELECT count(*) FROM (SELECT 1 AS n FROM lockstep_outbox_parked LIMIT ?) c)"
+        + ", paused_by FROM lockstep_outbox_meta";
   }
 
   /**
@@ -86,12 +93,13 @@ public final class OutboxAdmin {
     try (Connection connection = dataSource.getConnection();
         PreparedStatement select =
             connection.prepareStatement(
-                "SELECT topic, whole_topic, msg_key, reason, since, (SELECT count(*) FROM"
-                    + " (SELECT FROM lockstep_outbox_parked p WHERE p.shard = b.shard AND p.blocked"
-                    + " AND p.topic = b.topic AND (b.whole_topic OR p.msg_key = b.msg_key) LIMIT ?) w)"
+                "SELECT topic, whole_topic, msg_key, reason, "
+                    + Dialect.of(connection).millis("since")
+                    + ", (SELECT count(*) FROM lockstep_outbox_parked p WHERE p.shard = b.shard"
+                    + " AND p.blocked AND p.topic = b.topic"
+                    + " AND (b.whole_topic OR p.msg_key = b.msg_key))"
                     + " FROM lockstep_outbox_blocked b ORDER BY since LIMIT ?")) {
-      select.setInt(1, MOST_COUNTED);
-      select.setInt(2, most);
+      select.setInt(1, most);
       List<BlockedKey> blocked = new ArrayList<>();
       try (ResultSet row = select.executeQuery()) {
         while (row.next()) {
@@ -100,7 +108,7 @@ public final class OutboxAdmin {
                   row.getString(1),
                   row.getBoolean(2) ? null : row.getBytes(3),
                   row.getString(4),
-                  row.getTimestamp(5).toInstant(),
+                  Instant.ofEpochMilli(row.getLong(5)),
                   row.getInt(6)));
         }
       }
@@ -121,14 +129,15 @@ public final class OutboxAdmin {
             connection.prepareStatement(
                 "SELECT id, topic, msg_key, coalesce(octet_length(payload), 0), reason, created_at,"
                     + " blocked FROM lockstep_outbox_parked ORDER BY seq LIMIT ?")) {
+      Dialect dialect = Dialect.of(connection);
       select.setInt(1, most);
       List<ParkedRow> parked = new ArrayList<>();
       try (ResultSet row = select.executeQuery()) {
         while (row.next()) {
-          Instant createdAt = row.getTimestamp(6).toInstant();
+          Instant createdAt = Instant.ofEpochMilli(dialect.createdAt(row));
           parked.add(
               new ParkedRow(
-                  row.getObject(1, UUID.class),
+                  dialect.id(row),
                   row.getString(2),
                   row.getBytes(3),
                   row.getInt(4),
@@ -160,7 +169,7 @@ public final class OutboxAdmin {
         "unblock " + (key == null ? "topic " : "a key of ") + topic,
         "UPDATE lockstep_outbox_blocked SET unblock_requested = true"
             + " WHERE topic = ? AND whole_topic = ? AND msg_key = ?",
-        update -> {
+        (update, dialect) -> {
           update.setString(1, topic);
           update.setBoolean(2, key == null);
           update.setBytes(3, key == null ? new byte[0] : key);
@@ -182,7 +191,7 @@ public final class OutboxAdmin {
         reason,
         "publish again " + id,
         "UPDATE lockstep_outbox_parked SET released = true WHERE id = ? AND NOT blocked",
-        update -> update.setObject(1, id));
+        (update, dialect) -> dialect.setId(update, 1, id));
   }
 
   /**
@@ -201,7 +210,7 @@ public final class OutboxAdmin {
         "discard " + id,
         // one that its relay is publishing now cannot be taken back
         "DELETE FROM lockstep_outbox_parked WHERE id = ? AND NOT released",
-        delete -> delete.setObject(1, id));
+        (delete, dialect) -> dialect.setId(delete, 1, id));
   }
 
   /**
@@ -218,7 +227,7 @@ public final class OutboxAdmin {
             reason,
             "pause",
             "UPDATE lockstep_outbox_meta SET paused_by = ?",
-            update -> update.setString(1, principal + ": " + reason));
+            (update, dialect) -> update.setString(1, principal + ": " + reason));
   }
 
   /**
@@ -235,7 +244,7 @@ public final class OutboxAdmin {
             reason,
             "resume",
             "UPDATE lockstep_outbox_meta SET paused_by = NULL",
-            update -> {});
+            (update, dialect) -> {});
   }
 
   /**
@@ -247,6 +256,11 @@ public final class OutboxAdmin {
    * @throws SQLException from the database
    */
   public boolean truncatePublished(RelayOptions options) throws SQLException {
+    try (Connection connection = dataSource.getConnection()) {
+      if (!Dialect.of(connection).hasSnapshots()) {
+        return status().rows() == 0;
+      }
+    }
     return new Segments(dataSource, options).truncateAll();
   }
 
@@ -268,33 +282,47 @@ public final class OutboxAdmin {
             principal,
             reason,
             "configure shards %d, segments %d of %s".formatted(shards, segments, each),
-            "SELECT lockstep_outbox_configure(?, ?, ?)",
-            call -> {
-              call.setInt(1, shards);
-              call.setInt(2, segments);
-              call.setInt(3, (int) each.toSeconds());
+            connection -> {
+              Dialect.of(connection)
+                  .configure(connection, shards, segments, (int) each.toSeconds());
+              return true;
             });
   }
 
   private interface Parameters {
-    void set(PreparedStatement statement) throws SQLException;
+    void set(PreparedStatement statement, Dialect dialect) throws SQLException;
+  }
+
+  private interface Change {
+    boolean of(Connection connection) throws SQLException;
   }
 
   private boolean change(
       String principal, String reason, String operation, String sql, Parameters parameters)
       throws SQLException {
+    return change(
+        principal,
+        reason,
+        operation,
+        connection -> {
+          try (PreparedStatement change = connection.prepareStatement(sql)) {
+            parameters.set(change, Dialect.of(connection));
+            return change.executeUpdate() > 0;
+          }
+        });
+  }
+
+  private boolean change(String principal, String reason, String operation, Change change)
+      throws SQLException {
     var order = OperatorOrders.of(principal, reason, clock);
     try (Connection connection = dataSource.getConnection()) {
       connection.setAutoCommit(false);
-      try (PreparedStatement change = connection.prepareStatement(sql);
-          PreparedStatement audit =
-              connection.prepareStatement(
-                  "INSERT INTO lockstep_outbox_operation (principal, reason, operation)"
-                      + " VALUES (?, ?, ?)");
-          Statement limit = connection.createStatement()) {
-        limit.execute("SET LOCAL lock_timeout = '10s'");
-        parameters.set(change);
-        boolean changed = change.execute() || change.getUpdateCount() > 0;
+      try (PreparedStatement audit =
+          connection.prepareStatement(
+              "INSERT INTO lockstep_outbox_operation (principal, reason, operation)"
+                  + " VALUES (?, ?, ?)")) {
+        Dialect.of(connection).limitLockWaits(connection);
+        boolean changed = change.of(connection);
         if (changed) {
           audit.setString(1, order.getPrincipal());
           audit.setString(2, order.getReason());
@@ -303,7 +331,7 @@ public final class OutboxAdmin {
         }
         connection.commit();
         return changed;
-      } catch (SQLException e) {
+      } catch (SQLException | RuntimeException e) {
         connection.rollback();
         throw e;
       } finally {

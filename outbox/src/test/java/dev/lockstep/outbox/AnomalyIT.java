@@ -3,6 +3,7 @@ package dev.lockstep.outbox;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import dev.lockstep.outbox.TestDatabase.Kind;
 import dev.lockstep.schema.RowSource;
 import dev.lockstep.testkit.kafka.BrokerProfile;
 import dev.lockstep.testkit.kafka.KafkaCluster;
@@ -11,7 +12,6 @@ import dev.lockstep.testkit.outbox.AnomalyWriters.Mix;
 import dev.lockstep.testkit.outbox.DeliveryCheck;
 import dev.lockstep.testkit.outbox.DeliveryCheck.Report;
 import dev.lockstep.testkit.outbox.OutboxUnderTest;
-import dev.lockstep.testkit.postgres.PostgresServer;
 import dev.lockstep.testkit.process.ChildJvm;
 import dev.lockstep.testkit.process.Nemesis;
 import dev.lockstep.testkit.process.Nemesis.Fault;
@@ -33,7 +33,7 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /**
  * Nothing is missed, repeated or reordered, whatever transactions do and while relays are killed
@@ -43,33 +43,37 @@ class AnomalyIT {
 
   @TempDir static Path directory;
   private static KafkaCluster cluster;
-  private static PostgresServer postgres;
 
   private final Map<String, ChildJvm> relays = new ConcurrentHashMap<>();
 
   @BeforeAll
   static void startServers() {
     cluster = KafkaCluster.start(directory, 1, BrokerProfile.TUNED);
-    postgres = PostgresServer.start(directory.resolve("pg"));
   }
 
   @AfterAll
   static void stopServers() {
-    postgres.close();
     cluster.close();
   }
 
   @ParameterizedTest
-  @EnumSource(Lane.class)
-  void eachCommittedMessageOnceInItsOrder(Lane lane) throws Exception {
+  @CsvSource({
+    "POSTGRESQL, EXACTLY_ONCE",
+    "POSTGRESQL, EXPRESS",
+    "MARIADB, EXACTLY_ONCE",
+    "MARIADB, EXPRESS",
+    "H2, EXACTLY_ONCE"
+  })
+  void eachCommittedMessageOnceInItsOrder(Kind kind, Lane lane) throws Exception {
     long seed = Long.getLong("lockstep.seed", 20261122L);
     Duration length = Duration.ofSeconds(Rounds.of(30, 600));
-    String name = "anomaly_" + lane.name().toLowerCase(Locale.ROOT);
-    try (OutboxWorld world = new OutboxWorld(cluster, postgres, name)) {
+    String name = (kind + "_" + lane).toLowerCase(Locale.ROOT);
+    try (TestDatabase database = TestDatabase.start(kind, directory.resolve(name));
+        OutboxWorld world = new OutboxWorld(cluster, database, name)) {
       String topic = world.createTopic(name, 4, Map.of());
       world.outbox.register(topic, lane, 4);
       AnomalyWriters writers =
-          new AnomalyWriters(Mix.of(seed), world.dataSource, underTest(world, topic));
+          new AnomalyWriters(Mix.of(seed), world.dataSource, underTest(kind, world, topic));
       writers.prepare();
       start(world, "left");
       start(world, "right");
@@ -97,7 +101,8 @@ class AnomalyIT {
         relays.values().forEach(ChildJvm::close);
       }
       System.out.printf(
-          "%s %s: %d transactions, %d rolled back, %d faults, %s%n",
+          "%s %s %s: %d transactions, %d rolled back, %d faults, %s%n",
+          kind,
           lane,
           nemesis.history().get(0),
           writers.transactions(),
@@ -121,7 +126,7 @@ class AnomalyIT {
     return check;
   }
 
-  private static OutboxUnderTest underTest(OutboxWorld world, String topic) {
+  private static OutboxUnderTest underTest(Kind kind, OutboxWorld world, String topic) {
     return new OutboxUnderTest() {
       @Override
       public void inTransaction(Work work) throws SQLException {
@@ -134,6 +139,9 @@ class AnomalyIT {
 
       @Override
       public void publish(Connection connection, String key, String value) throws SQLException {
+        if (kind != Kind.POSTGRESQL) {
+          throw new UnsupportedOperationException("Prepared transactions go by XA there");
+        }
         try (PreparedStatement call =
             connection.prepareStatement("SELECT lockstep_outbox_publish(?, ?, ?)")) {
           call.setString(1, topic);

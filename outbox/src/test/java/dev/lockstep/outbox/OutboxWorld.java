@@ -45,6 +45,11 @@ final class OutboxWorld implements AutoCloseable {
     this(cluster, postgres.createDatabase(name), name);
   }
 
+  OutboxWorld(KafkaCluster cluster, TestDatabase database, String name)
+      throws ExecutionException, InterruptedException {
+    this(cluster, database.create().apply(name), name);
+  }
+
   OutboxWorld(KafkaCluster cluster, String url, String name)
       throws ExecutionException, InterruptedException {
     this.config = LockstepConfig.of(cluster.bootstrapServers());

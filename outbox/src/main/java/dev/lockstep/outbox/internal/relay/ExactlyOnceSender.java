@@ -1,6 +1,7 @@
 package dev.lockstep.outbox.internal.relay;
 
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Function;
 import org.apache.kafka.clients.producer.KafkaProducer;
@@ -10,6 +11,13 @@ import org.jspecify.annotations.Nullable;
 
 /** Rows and position in one Kafka transaction. */
 final class ExactlyOnceSender implements LaneSender {
+
+  /**
+   * A transaction that begins while the markers of the one before it are being written is sent back
+   * and tried again: rows that wait a little and go together arrive sooner.
+   */
+  private static final long SPACING_NANOS =
+      TimeUnit.MICROSECONDS.toNanos(Long.getLong("spacing", 3000));
 
   private record Failed(LedgerRow row, Exception cause) {}
 
@@ -27,7 +35,7 @@ final class ExactlyOnceSender implements LaneSender {
   }
 
   @Override
-  public void commit(List<LedgerRow> rows, RelayPosition position) {
+  public void commit(List<LedgerRow> rows, RelayPosition position, Runnable meanwhile) {
     AtomicReference<@Nullable Failed> first = new AtomicReference<>();
     records.begin();
     producer.beginTransaction();
@@ -44,6 +52,7 @@ final class ExactlyOnceSender implements LaneSender {
                 });
       }
       var unused = producer.send(positions.apply(position));
+      meanwhile.run();
       producer.commitTransaction();
     } catch (KafkaException e) {
       Failed failed = first.get();
@@ -58,6 +67,11 @@ final class ExactlyOnceSender implements LaneSender {
       records.rollback();
       throw new RefusedException(failed == null ? null : failed.row(), true, cause);
     }
+  }
+
+  @Override
+  public long spacing() {
+    return SPACING_NANOS;
   }
 
   @Override

@@ -49,10 +49,11 @@ final class ExpressSender implements LaneSender {
   }
 
   @Override
-  public void commit(List<LedgerRow> rows, RelayPosition position) {
+  public void commit(List<LedgerRow> rows, RelayPosition position, Runnable meanwhile) {
     for (LedgerRow row : rows) {
       send(row);
     }
+    meanwhile.run();
     awaitAll();
     pending = position;
     pendingRows += rows.size();

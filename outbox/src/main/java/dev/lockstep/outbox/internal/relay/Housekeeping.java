@@ -1,12 +1,12 @@
 package dev.lockstep.outbox.internal.relay;
 
 import dev.lockstep.outbox.RelayOptions;
-import dev.lockstep.outbox.internal.write.Connections;
+import dev.lockstep.outbox.internal.sql.Connections;
+import dev.lockstep.outbox.internal.sql.Dialect;
 import dev.lockstep.outbox.internal.write.TopicTable;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.SQLException;
-import java.sql.Statement;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Executors;
@@ -30,19 +30,12 @@ final class Housekeeping implements AutoCloseable {
   private static final long DUE_MS = 100;
   private static final long SEGMENTS_MS = 5_000;
 
-  private static final String MOVE_DUE =
-      "WITH durable AS (SELECT set_config('synchronous_commit', 'on', true)),"
-          + " due AS (DELETE FROM lockstep_outbox_scheduled WHERE (not_before, id) IN"
-          + " (SELECT not_before, id FROM lockstep_outbox_scheduled WHERE not_before <= now()"
-          + " ORDER BY not_before, id LIMIT 1000 FOR UPDATE SKIP LOCKED) RETURNING *)"
-          + " INSERT INTO lockstep_outbox (lane, id, topic, part, msg_key, payload, headers)"
-          + " SELECT lane, id, topic, part, msg_key, payload, headers FROM due, durable"
-          + " ORDER BY not_before, id";
-
   private final DataSource dataSource;
   private final TopicTable topics;
   private final Destinations destinations;
+  private final boolean hasSegments;
   private final Segments segments;
+  private final Scheduled scheduled;
   private final BooleanSupplier isFirst;
   private final Runnable wake;
   private final ScheduledExecutorService thread;
@@ -54,6 +47,7 @@ final class Housekeeping implements AutoCloseable {
    */
   Housekeeping(
       DataSource dataSource,
+      Dialect dialect,
       TopicTable topics,
       Destinations destinations,
       RelayOptions options,
@@ -62,7 +56,9 @@ final class Housekeeping implements AutoCloseable {
     this.dataSource = dataSource;
     this.topics = topics;
     this.destinations = destinations;
+    this.hasSegments = dialect.hasSnapshots();
     this.segments = new Segments(dataSource, options);
+    this.scheduled = new Scheduled(dataSource, dialect);
     this.isFirst = isFirst;
     this.wake = wake;
     this.name = options.name();
@@ -79,7 +75,9 @@ final class Housekeeping implements AutoCloseable {
     every(TOPICS_MS, this::lookAtTopics);
     every(LIMITS_MS, this::keepLimits);
     every(DUE_MS, this::moveDue);
-    every(SEGMENTS_MS, this::truncate);
+    if (hasSegments) {
+      every(SEGMENTS_MS, this::truncate);
+    }
   }
 
   @Override
@@ -140,11 +138,7 @@ final class Housekeeping implements AutoCloseable {
     if (!isFirst.getAsBoolean()) {
       return;
     }
-    int moved;
-    try (Connection connection = Connections.committing(dataSource);
-        Statement statement = connection.createStatement()) {
-      moved = statement.executeUpdate(MOVE_DUE);
-    }
+    int moved = scheduled.moveDue();
     if (moved > 0) {
       wake.run();
     }

@@ -35,20 +35,22 @@ final class LedgerIdentity {
    * @param sequence last seq that was drawn
    * @param reachSeconds how long rows stay at least
    */
-  record Now(Origin origin, String snapshot, long sequence, int shards, long reachSeconds) {}
+  record Now(Origin origin, String snapshot, long sequence, long reachSeconds) {}
 
   private LedgerIdentity() {}
 
   /** The first relay of a ledger ties it; every later one compares. */
   static void require(Connection connection, RelayOptions options) throws SQLException {
     Place here = here(options);
-    try (PreparedStatement first =
-        connection.prepareStatement(
-            // epochs begin anew with the topic
-            "WITH anew AS (DELETE FROM lockstep_outbox_owner WHERE (SELECT positions_topic_id"
-                + " FROM lockstep_outbox_meta) IS NULL)"
-                + " UPDATE lockstep_outbox_meta SET cluster_id = ?, positions_topic_id = ?"
-                + " WHERE positions_topic_id IS NULL")) {
+    try (Statement anew = connection.createStatement();
+        PreparedStatement first =
+            connection.prepareStatement(
+                "UPDATE lockstep_outbox_meta SET cluster_id = ?, positions_topic_id = ?"
+                    + " WHERE positions_topic_id IS NULL")) {
+      // epochs begin anew with the topic
+      anew.executeUpdate(
+          "DELETE FROM lockstep_outbox_owner WHERE EXISTS"
+              + " (SELECT 1 FROM lockstep_outbox_meta WHERE positions_topic_id IS NULL)");
       first.setString(1, here.cluster());
       first.setString(2, here.topic());
       first.executeUpdate();
@@ -74,7 +76,7 @@ final class LedgerIdentity {
             statement.executeQuery(
                 "SELECT m.source, (SELECT system_identifier FROM pg_control_system()),"
                     + " ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint,"
-                    + " pg_current_snapshot()::text, s.last_value, m.shards,"
+                    + " pg_current_snapshot()::text, s.last_value,"
                     + " (m.segments - 1) * m.segment_seconds"
                     + " FROM lockstep_outbox_meta m, lockstep_outbox_seq s")) {
       if (!row.next()) {
@@ -84,8 +86,7 @@ final class LedgerIdentity {
           new Origin(row.getString(1), row.getString(2), row.getLong(3)),
           row.getString(4),
           row.getLong(5),
-          row.getInt(6),
-          row.getLong(7));
+          row.getLong(6));
     }
   }
 

@@ -1,13 +1,17 @@
 package dev.lockstep.outbox.internal.relay;
 
-import java.sql.Array;
+import dev.lockstep.outbox.internal.sql.Dialect;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.util.List;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
-/** One row to publish. */
+/**
+ * One row to publish.
+ *
+ * @param fault why it can never be published as it is: null when it can
+ */
 @SuppressWarnings("ArrayRecordComponent") // never compared
 record LedgerRow(
     long seq,
@@ -19,28 +23,25 @@ record LedgerRow(
     byte @Nullable [] payload,
     List<String> headers,
     long createdAt,
-    long bytes) {
+    long bytes,
+    @Nullable String fault) {
 
-  /** The columns that {@link #read} needs, but for the lane. */
-  static final String COLUMNS =
-      " seq, id, topic, part, msg_key, payload, headers, created_at,"
-          + " coalesce(octet_length(msg_key), 0) + coalesce(octet_length(payload), 0)"
-          + " + pg_column_size(headers) + 200 AS bytes ";
-
-  static LedgerRow read(ResultSet result, int lane) throws SQLException {
-    Array headers = result.getArray("headers");
+  /** Reads {@link Dialect#columns}. */
+  static LedgerRow read(ResultSet result, int lane, Dialect dialect) throws SQLException {
+    Dialect.Headers headers = dialect.headers(result);
     int partition = result.getInt("part");
     boolean anyPartition = result.wasNull();
     return new LedgerRow(
         result.getLong("seq"),
-        result.getObject("id", UUID.class),
+        dialect.id(result),
         lane,
         result.getString("topic"),
         anyPartition ? null : partition,
         result.getBytes("msg_key"),
         result.getBytes("payload"),
-        List.of((String[]) headers.getArray()),
-        result.getTimestamp("created_at").getTime(),
-        result.getLong("bytes"));
+        headers.namesAndValues(),
+        dialect.createdAt(result),
+        result.getLong("bytes"),
+        headers.fault());
   }
 }

@@ -1,5 +1,7 @@
 package dev.lockstep.outbox.internal.relay;
 
+import java.util.List;
+
 /**
  * How much goes into one Kafka transaction. Grows while pages are full and quick, shrinks after
  * failures down to one row, which is how a row that Kafka refuses is found. Not thread-safe.
@@ -23,6 +25,16 @@ final class PageSize {
     this.most = most;
     this.longestNanos = longestNanos;
     this.rows = Math.min(FIRST, most);
+  }
+
+  /** Tells whether a page may be followed by another one. */
+  static boolean isFull(List<LedgerRow> page, int limit) {
+    return page.size() >= limit || isFull(page);
+  }
+
+  /** Tells whether a page ends because of its bytes. */
+  static boolean isFull(List<LedgerRow> page) {
+    return page.stream().mapToLong(LedgerRow::bytes).sum() >= BYTES;
   }
 
   int rows() {

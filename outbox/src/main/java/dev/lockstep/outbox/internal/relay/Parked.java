@@ -1,6 +1,7 @@
 package dev.lockstep.outbox.internal.relay;
 
 import dev.lockstep.outbox.internal.relay.RowSorter.Sorted;
+import dev.lockstep.outbox.internal.sql.Dialect;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -31,31 +32,34 @@ final class Parked {
           + " OR (? <> '' AND p.seq <= ?"
           + " AND pg_visible_in_snapshot(p.xid, coalesce(nullif(?, ''), '1:1:')::pg_snapshot)))";
 
-  private static final String SELECT =
-      "SELECT" + LedgerRow.COLUMNS + "FROM lockstep_outbox_parked p WHERE shard = ?";
-
-  private static final String OF_TOPIC =
-      SELECT
-          + " AND p.blocked AND p.topic = ? AND NOT EXISTS (SELECT FROM lockstep_outbox_blocked b"
+  private static final String KEY_IS_BLOCKED =
+      " AND NOT EXISTS (SELECT 1 FROM lockstep_outbox_blocked b"
           + " WHERE b.shard = p.shard AND b.topic = p.topic AND NOT b.whole_topic"
-          + " AND b.msg_key = p.msg_key)"
-          + PASSED;
+          + " AND b.msg_key = p.msg_key)";
 
-  private static final String OF_KEY =
-      SELECT + " AND p.blocked AND p.topic = ? AND p.msg_key = ?" + PASSED;
-
-  private static final String RELEASED = SELECT + " AND p.released AND NOT p.blocked" + PASSED;
+  /** {@code lockstep_outbox_meta} has one row. */
+  private static final String BLOCK =
+      "INSERT INTO lockstep_outbox_blocked (shard, topic, whole_topic, msg_key, reason, probed)"
+          + " SELECT ?, ?, ?, ?, ?, ? FROM lockstep_outbox_meta WHERE NOT EXISTS"
+          + " (SELECT 1 FROM lockstep_outbox_blocked"
+          + " WHERE shard = ? AND topic = ? AND whole_topic = ? AND msg_key = ?)";
 
   private final Connection connection;
   private final int shard;
   private final int lane;
   private final long epoch;
+  private final Dialect dialect;
+
+  /** Rows that the position has not passed are still in the ledger, beside those here. */
+  private final boolean behindPosition;
 
   /**
    * @param epoch of the relay, committed to the position topic: no other relay has the same
    */
-  Parked(Connection connection, int shard, int lane, long epoch) {
+  Parked(Connection connection, int shard, int lane, long epoch) throws SQLException {
     this.epoch = epoch;
+    this.dialect = Dialect.of(connection);
+    this.behindPosition = dialect.hasSnapshots();
     this.connection = connection;
     this.shard = shard;
     this.lane = lane;
@@ -67,16 +71,30 @@ final class Parked {
    * @throws ProducerFencedException when a later one has them already
    */
   void own() throws SQLException {
+    boolean taken =
+        take()
+            || dialect.insertOnce(
+                connection,
+                "INSERT INTO lockstep_outbox_owner (shard, epoch) VALUES (?, ?)",
+                insert -> {
+                  insert.setInt(1, shard);
+                  insert.setLong(2, epoch);
+                })
+            // another one was first to insert it
+            || take();
+    if (!taken) {
+      throw fenced();
+    }
+  }
+
+  private boolean take() throws SQLException {
     try (PreparedStatement take =
         connection.prepareStatement(
-            "INSERT INTO lockstep_outbox_owner AS o (shard, epoch) VALUES (?, ?)"
-                + " ON CONFLICT (shard) DO UPDATE SET epoch = EXCLUDED.epoch"
-                + " WHERE o.epoch < EXCLUDED.epoch")) {
-      take.setInt(1, shard);
-      take.setLong(2, epoch);
-      if (take.executeUpdate() == 0) {
-        throw fenced();
-      }
+            "UPDATE lockstep_outbox_owner SET epoch = ? WHERE shard = ? AND epoch < ?")) {
+      take.setLong(1, epoch);
+      take.setInt(2, shard);
+      take.setLong(3, epoch);
+      return take.executeUpdate() > 0;
     }
   }
 
@@ -106,50 +124,77 @@ final class Parked {
 
   /**
    * Stores rows and blocks, before the position passes the rows; again after a crash is harmless.
+   * Where a row that is there is one to publish, they leave the ledger in the same transaction.
    */
   void put(Sorted sorted) throws SQLException {
+    String kept = behindPosition ? "o.xid, " : "";
     inTransaction(
         () -> {
-          try (PreparedStatement insert =
-              connection.prepareStatement(
-                  "INSERT INTO lockstep_outbox_blocked"
-                      + " (shard, topic, whole_topic, msg_key, reason, probed)"
-                      + " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")) {
-            for (Map.Entry<BlockKey, Blocked> block : sorted.blocks().entrySet()) {
-              insert.setInt(1, shard);
-              insert.setString(2, block.getKey().topic());
-              insert.setBoolean(3, block.getKey().isWholeTopic());
-              insert.setBytes(4, block.getKey().bytes());
-              insert.setString(5, block.getValue().reason());
-              insert.setBoolean(6, block.getValue().probed());
-              insert.addBatch();
+          try (PreparedStatement block = connection.prepareStatement(BLOCK);
+              PreparedStatement insert =
+                  connection.prepareStatement(
+                      "INSERT INTO lockstep_outbox_parked (shard, seq, "
+                          + kept.replace("o.", "")
+                          + "id, topic, part, msg_key, payload, headers, created_at, reason, blocked)"
+                          + " SELECT o.shard, o.seq, "
+                          + kept
+                          + "o.id, o.topic, o.part, o.msg_key, o.payload, o.headers, o.created_at, ?, ?"
+                          + " FROM lockstep_outbox o WHERE o.shard = ? AND o.seq = ? AND o.id = ?"
+                          + " AND NOT EXISTS (SELECT 1 FROM lockstep_outbox_parked p"
+                          + " WHERE p.shard = o.shard AND p.seq = o.seq AND p.id = o.id)");
+              PreparedStatement delete =
+                  connection.prepareStatement(
+                      "DELETE FROM lockstep_outbox WHERE seq = ? AND id = ?")) {
+            for (Map.Entry<BlockKey, Blocked> entry : sorted.blocks().entrySet()) {
+              block(block, entry.getKey(), entry.getValue().reason(), entry.getValue().probed());
             }
-            insert.executeBatch();
-          }
-          try (PreparedStatement insert =
-              connection.prepareStatement(
-                  "INSERT INTO lockstep_outbox_parked (shard, seq, xid, id, topic, part, msg_key,"
-                      + " payload, headers, created_at, reason, blocked)"
-                      + " SELECT shard, seq, xid, id, topic, part, msg_key, payload, headers,"
-                      + " created_at, ?, ? FROM lockstep_outbox WHERE shard = ? AND seq = ?"
-                      + " AND id = ? ON CONFLICT DO NOTHING")) {
+            if (behindPosition) {
+              block.executeBatch();
+            }
             for (Aside aside : sorted.asides()) {
               insert.setString(1, aside.reason());
               insert.setBoolean(2, aside.waits());
               insert.setInt(3, shard);
               insert.setLong(4, aside.row().seq());
-              insert.setObject(5, aside.row().id());
-              insert.addBatch();
+              dialect.setId(insert, 5, aside.row().id());
+              add(insert);
+              delete.setLong(1, aside.row().seq());
+              dialect.setId(delete, 2, aside.row().id());
+              delete.addBatch();
             }
-            insert.executeBatch();
+            if (behindPosition) {
+              insert.executeBatch();
+            } else {
+              delete.executeBatch();
+            }
           }
         });
   }
 
+  private void block(PreparedStatement insert, BlockKey key, String reason, boolean probed)
+      throws SQLException {
+    set(insert, key, 1);
+    insert.setString(5, reason);
+    insert.setBoolean(6, probed);
+    set(insert, key, 7);
+    add(insert);
+  }
+
+  /** MariaDB's driver cannot batch an INSERT with a SELECT. */
+  private void add(PreparedStatement insert) throws SQLException {
+    if (behindPosition) {
+      insert.addBatch();
+    } else {
+      insert.executeUpdate();
+    }
+  }
+
   /** Returns rows that wait for a block, those first that came first. */
   List<LedgerRow> waiting(BlockKey block, RelayPosition position, int limit) throws SQLException {
-    try (PreparedStatement select =
-        connection.prepareStatement(bounded(block.isWholeTopic() ? OF_TOPIC : OF_KEY))) {
+    String which =
+        " AND p.blocked AND p.topic = ?"
+            + (block.isWholeTopic() ? KEY_IS_BLOCKED : " AND p.msg_key = ?");
+    try (PreparedStatement select = connection.prepareStatement(select(which))) {
       int next = 1;
       select.setInt(next++, shard);
       select.setString(next++, block.topic());
@@ -162,33 +207,40 @@ final class Parked {
 
   /** Returns parked rows that an operator wants out. */
   List<LedgerRow> released(RelayPosition position, int limit) throws SQLException {
-    try (PreparedStatement select = connection.prepareStatement(bounded(RELEASED))) {
+    try (PreparedStatement select =
+        connection.prepareStatement(select(" AND p.released AND NOT p.blocked"))) {
       select.setInt(1, shard);
       return rows(select, 2, position, limit);
     }
   }
 
-  private static String bounded(String select) {
-    return Ledger.bounded(select) + " ORDER BY seq";
+  private String select(String which) {
+    return Rows.bounded(
+            "SELECT"
+                + dialect.columns()
+                + "FROM lockstep_outbox_parked p WHERE shard = ?"
+                + which
+                + (behindPosition ? PASSED : ""))
+        + " ORDER BY seq";
   }
 
   private List<LedgerRow> rows(
       PreparedStatement select, int first, RelayPosition position, int limit) throws SQLException {
-    setPassed(select, first, position);
-    select.setInt(first + 5, limit);
-    select.setLong(first + 6, PageSize.BYTES);
+    int next = behindPosition ? setPassed(select, first, position) : first;
+    select.setInt(next, limit);
+    select.setLong(next + 1, PageSize.BYTES);
     List<LedgerRow> rows = new ArrayList<>();
     try (ResultSet result = select.executeQuery()) {
       while (result.next()) {
-        rows.add(LedgerRow.read(result, lane));
+        rows.add(LedgerRow.read(result, lane, dialect));
       }
     }
     return rows;
   }
 
-  /** Forgets rows that a position says are published: {@link RelayPosition#unparked()}. */
-  void forget(List<String> unparked) throws SQLException {
-    if (unparked.isEmpty()) {
+  /** Forgets rows that a position says are published: {@link RelayPosition#undeleted()}. */
+  void forget(List<String> undeleted) throws SQLException {
+    if (undeleted.isEmpty()) {
       return;
     }
     inTransaction(
@@ -196,11 +248,11 @@ final class Parked {
           try (PreparedStatement delete =
               connection.prepareStatement(
                   "DELETE FROM lockstep_outbox_parked WHERE shard = ? AND seq = ? AND id = ?")) {
-            for (String one : unparked) {
+            for (String one : undeleted) {
               int colon = one.indexOf(':');
               delete.setInt(1, shard);
               delete.setLong(2, Long.parseLong(one.substring(0, colon)));
-              delete.setObject(3, UUID.fromString(one.substring(colon + 1)));
+              dialect.setId(delete, 3, UUID.fromString(one.substring(colon + 1)));
               delete.addBatch();
             }
             delete.executeBatch();
@@ -213,6 +265,9 @@ final class Parked {
    * read again and decided again.
    */
   void forgetAhead(RelayPosition position) throws SQLException {
+    if (!behindPosition) {
+      return;
+    }
     inTransaction(
         () -> {
           try (PreparedStatement delete =
@@ -224,7 +279,7 @@ final class Parked {
                       + ") AND EXISTS (SELECT FROM lockstep_outbox o WHERE o.shard = p.shard"
                       + " AND o.seq = p.seq AND o.id = p.id)")) {
             delete.setInt(1, shard);
-            setPassed(delete, 2, position);
+            var unused = setPassed(delete, 2, position);
             delete.executeUpdate();
           }
         });
@@ -264,50 +319,46 @@ final class Parked {
     inTransaction(
         () -> {
           byte[] key = row.key();
-          try (PreparedStatement write =
-              connection.prepareStatement(
-                  key == null
-                      ? "UPDATE lockstep_outbox_parked SET blocked = false, reason = ?"
-                          + " WHERE shard = ? AND seq = ?"
-                      : "INSERT INTO lockstep_outbox_blocked"
-                          + " (reason, shard, topic, msg_key, whole_topic, probed)"
-                          + " VALUES (?, ?, ?, ?, false, false) ON CONFLICT DO NOTHING")) {
-            write.setString(1, reason);
-            write.setInt(2, shard);
-            if (key == null) {
-              write.setLong(3, row.seq());
-            } else {
-              write.setString(3, row.topic());
-              write.setBytes(4, key);
+          if (key == null) {
+            update("blocked = false", row, reason);
+            return;
+          }
+          try (PreparedStatement insert = connection.prepareStatement(BLOCK)) {
+            block(insert, BlockKey.of(row.topic(), key), reason, false);
+            if (behindPosition) {
+              insert.executeBatch();
             }
-            write.executeUpdate();
           }
         });
   }
 
   /** The same for a row. */
   void refuse(LedgerRow row, String reason) throws SQLException {
-    inTransaction(
-        () -> {
-          try (PreparedStatement update =
-              connection.prepareStatement(
-                  "UPDATE lockstep_outbox_parked SET released = false, reason = ?"
-                      + " WHERE shard = ? AND seq = ?")) {
-            update.setString(1, reason);
-            update.setInt(2, shard);
-            update.setLong(3, row.seq());
-            update.executeUpdate();
-          }
-        });
+    inTransaction(() -> update("released = false", row, reason));
   }
 
-  private static void setPassed(PreparedStatement statement, int first, RelayPosition position)
+  private void update(String what, LedgerRow row, String reason) throws SQLException {
+    try (PreparedStatement update =
+        connection.prepareStatement(
+            "UPDATE lockstep_outbox_parked SET "
+                + what
+                + ", reason = ? WHERE shard = ? AND seq = ? AND id = ?")) {
+      update.setString(1, reason);
+      update.setInt(2, shard);
+      update.setLong(3, row.seq());
+      dialect.setId(update, 4, row.id());
+      update.executeUpdate();
+    }
+  }
+
+  private static int setPassed(PreparedStatement statement, int first, RelayPosition position)
       throws SQLException {
     statement.setString(first, position.prev());
     statement.setLong(first + 1, position.maxSeq());
     statement.setString(first + 2, position.window());
     statement.setLong(first + 3, position.lastSeq());
     statement.setString(first + 4, position.window());
+    return first + 5;
   }
 
   private void set(PreparedStatement statement, BlockKey block, int first) throws SQLException {
@@ -325,7 +376,7 @@ final class Parked {
     connection.setAutoCommit(false);
     try (PreparedStatement owner =
         connection.prepareStatement(
-            "SELECT FROM lockstep_outbox_owner WHERE shard = ? AND epoch = ? FOR SHARE")) {
+            "SELECT epoch FROM lockstep_outbox_owner WHERE shard = ? AND epoch = ? FOR UPDATE")) {
       // held until the commit: who takes over waits for it, and sees what was written
       owner.setInt(1, shard);
       owner.setLong(2, epoch);

@@ -1,5 +1,6 @@
 package dev.lockstep.outbox.internal.relay;
 
+import dev.lockstep.outbox.internal.relay.Ledger.Page;
 import dev.lockstep.outbox.internal.relay.Parked.Blocked;
 import dev.lockstep.outbox.internal.relay.RowSorter.Sorted;
 import java.sql.SQLException;
@@ -9,6 +10,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.LongSupplier;
 import org.apache.kafka.common.errors.RecordTooLargeException;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Publishes a shard that this relay owns, page by page, until something fails. Used by one thread.
@@ -42,19 +45,17 @@ final class Publishing {
     void report(String topic, String reason);
   }
 
-  /** How a position moves when rows of a page were passed. */
-  private interface After {
-    RelayPosition of(List<LedgerRow> passed, boolean wholePage);
-  }
+  /** A page that was read while the one before it was on its way. */
+  private record Ahead(RelayPosition position, Page page) {}
 
+  private static final Logger LOG = LoggerFactory.getLogger(Publishing.class);
   private static final int MOST_PARKED = 1_000;
   private static final long UNBLOCKING_NANOS = TimeUnit.MILLISECONDS.toNanos(400);
 
   private final Surroundings with;
   private RelayPosition position;
 
-  /** Set when no rows are left that {@code prev} sees although nobody published them. */
-  private boolean recovered;
+  private @Nullable Ahead ahead;
 
   Publishing(Surroundings with, RelayPosition start) {
     this.with = with;
@@ -63,53 +64,38 @@ final class Publishing {
 
   /** Publishes the next page; false when there was nothing that could be done. */
   boolean turn() throws SQLException {
-    if (!recovered) {
-      List<LedgerRow> rows = with.ledger().unpublished(position, with.page().rows());
-      if (!rows.isEmpty()) {
-        return publish(rows, (passed, whole) -> position.recovered(passed));
-      }
-      recovered = true;
-    }
-    return position.window().isEmpty() ? poll() : page();
+    Ahead read = ahead;
+    ahead = null;
+    Page page =
+        // one that was read behind a position that was never reached is no good
+        read != null && read.position().equals(position)
+            ? read.page()
+            : with.ledger().next(position, with.page().rows());
+    return page != null && publish(page);
   }
 
-  private boolean poll() throws SQLException {
-    Ledger.Window window = with.ledger().poll(position.prev(), with.page().rows());
-    // an empty poll writes nothing; the old snapshot stays as good as the new one
-    return !window.rows().isEmpty()
-        && publish(
-            window.rows(),
-            (passed, whole) ->
-                whole && !window.more()
-                    ? position.drained(window.snapshot(), passed)
-                    : position.within(window.snapshot(), passed));
+  /** Tells whether the next page is known to be there. */
+  boolean hasMore() {
+    return ahead != null;
   }
 
-  private boolean page() throws SQLException {
-    int limit = with.page().rows();
-    List<LedgerRow> rows = with.ledger().page(position, limit);
-    boolean more = Ledger.isFull(rows, limit);
-    return publish(
-        rows,
-        (passed, whole) ->
-            whole && !more
-                ? position.drained(position.window(), passed)
-                : position.within(position.window(), passed));
-  }
-
-  private boolean publish(List<LedgerRow> rows, After after) throws SQLException {
-    Sorted sorted = with.sorter().sort(rows);
-    if (sorted.passed().isEmpty() && !rows.isEmpty()) {
+  private boolean publish(Page page) throws SQLException {
+    Sorted sorted = with.sorter().sort(page.rows());
+    if (sorted.passed().isEmpty() && !page.rows().isEmpty()) {
       // its topic is away for a moment
       return false;
     }
     if (!sorted.asides().isEmpty()) {
       with.parked().put(sorted);
     }
-    RelayPosition next = after.of(sorted.passed(), sorted.isWhole());
+    RelayPosition next = page.behind().of(sorted);
     long begun = with.nanoTime().getAsLong();
     try {
-      with.lane().commit(sorted.sent(), next);
+      with.lane()
+          .commit(
+              sorted.sent(),
+              next,
+              page.more() && sorted.isWhole() ? () -> readAhead(next) : () -> {});
     } catch (RefusedException e) {
       refused(sorted.sent(), e);
       if (!sorted.asides().isEmpty()) {
@@ -118,10 +104,21 @@ final class Publishing {
       }
       return true;
     }
-    with.page().sent(rows.size(), with.nanoTime().getAsLong() - begun);
+    with.page().sent(page.rows().size(), with.nanoTime().getAsLong() - begun);
     with.sorter().done(sorted);
     position = next;
+    with.ledger().published(sorted.sent());
     return true;
+  }
+
+  private void readAhead(RelayPosition next) {
+    try {
+      Page page = with.ledger().next(next, with.page().rows());
+      ahead = page == null ? null : new Ahead(next, page);
+    } catch (SQLException e) {
+      // it is read again when it is wanted, and then fails where somebody can hear it
+      LOG.debug("The next page could not be read ahead", e);
+    }
   }
 
   private void refused(List<LedgerRow> sent, RefusedException refusal) {
@@ -179,7 +176,7 @@ final class Publishing {
         return;
       }
       with.page().sent(rows.size(), with.nanoTime().getAsLong() - begun);
-      more = Ledger.isFull(rows, limit);
+      more = PageSize.isFull(rows, limit);
     }
     if (!more) {
       with.parked().unblock(key);
@@ -218,7 +215,7 @@ final class Publishing {
         return false;
       }
     }
-    RelayPosition next = position.unparked(rows);
+    RelayPosition next = position.deleting(rows);
     try {
       with.lane().commit(rows, next);
       with.lane().settle();
@@ -237,7 +234,7 @@ final class Publishing {
       }
       return false;
     }
-    with.parked().forget(next.unparked());
+    with.parked().forget(next.undeleted());
     position = next;
     return true;
   }

@@ -3,7 +3,8 @@ package dev.lockstep.outbox.internal.relay;
 import dev.lockstep.outbox.OutboxException;
 import dev.lockstep.outbox.RelayHealth;
 import dev.lockstep.outbox.RelayOptions;
-import dev.lockstep.outbox.internal.write.Connections;
+import dev.lockstep.outbox.internal.sql.Connections;
+import dev.lockstep.outbox.internal.sql.Dialect;
 import dev.lockstep.outbox.internal.write.TopicTable;
 import java.sql.Connection;
 import java.sql.SQLException;
@@ -46,6 +47,7 @@ public final class RelayGroup implements AutoCloseable {
   private record Running(ShardRelay relay, Thread thread) {}
 
   private final DataSource dataSource;
+  private final Dialect dialect;
   private final TopicTable topics;
   private final RelayOptions options;
   private final Map<Integer, Running> running = new ConcurrentHashMap<>();
@@ -61,10 +63,17 @@ public final class RelayGroup implements AutoCloseable {
     this.dataSource = dataSource;
     this.topics = topics;
     this.options = options;
+    this.dialect = dialect(dataSource);
     this.destinations = new Destinations(options.config(), System::nanoTime);
     this.housekeeping =
         new Housekeeping(
-            dataSource, topics, destinations, options, () -> running.containsKey(0), this::wake);
+            dataSource,
+            dialect,
+            topics,
+            destinations,
+            options,
+            () -> running.containsKey(0),
+            this::wake);
     Map<String, Object> settings = options.config().client();
     // shards that stay with their relay go on while others move
     settings.put("partition.assignment.strategy", CooperativeStickyAssignor.class.getName());
@@ -77,6 +86,14 @@ public final class RelayGroup implements AutoCloseable {
         new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer());
     this.thread = new Thread(this::run, "outbox-" + options.name() + "-group");
     thread.setDaemon(true);
+  }
+
+  private static Dialect dialect(DataSource dataSource) {
+    try (Connection connection = dataSource.getConnection()) {
+      return Dialect.of(connection);
+    } catch (SQLException e) {
+      throw new OutboxException("The database of the outbox cannot be reached", e);
+    }
   }
 
   /** Checks topics and the ledger, then joins. */
@@ -231,7 +248,8 @@ public final class RelayGroup implements AutoCloseable {
       for (TopicPartition partition : partitions) {
         int shard = partition.partition();
         ShardRelay relay =
-            new ShardRelay(dataSource, topics, destinations, options, shard, () -> fenced = true);
+            new ShardRelay(
+                dataSource, dialect, topics, destinations, options, shard, () -> fenced = true);
         Thread own = new Thread(relay, "outbox-" + options.name() + "-" + shard);
         own.setDaemon(true);
         running.put(shard, new Running(relay, own));

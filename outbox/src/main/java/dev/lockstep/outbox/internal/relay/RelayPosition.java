@@ -18,8 +18,8 @@ import org.jspecify.annotations.Nullable;
  * @param newest ids of the last rows of the last page, 1,000 at most: a database that took over
  *     must have them
  * @param newestAt when the last of them was written, ms since the epoch, clock of the database
- * @param unparked {@code seq:id} of parked rows that the same transaction published: they must be
- *     deleted before anything else
+ * @param undeleted {@code seq:id} of rows that the same transaction published and that must be
+ *     deleted before anything else: parked ones, and all where there are no snapshots
  */
 record RelayPosition(
     Origin origin,
@@ -30,7 +30,7 @@ record RelayPosition(
     long relayEpoch,
     List<String> newest,
     long newestAt,
-    List<String> unparked) {
+    List<String> undeleted) {
 
   private static final int NEWEST = 1_000;
 
@@ -68,8 +68,14 @@ record RelayPosition(
         relayEpoch + 1,
         newest,
         newestAt,
-        // not yet deleted: who takes over next must know of them
-        unparked);
+        // who takes over next must know of them as well
+        undeleted);
+  }
+
+  /** A relay takes the shard over where there are no snapshots. */
+  RelayPosition takenOver(Origin ledger) {
+    return new RelayPosition(
+        ledger, prev, window, lastSeq, maxSeq, relayEpoch + 1, newest, newestAt, undeleted);
   }
 
   /** After a page of a window that has more. */
@@ -101,8 +107,8 @@ record RelayPosition(
         List.of());
   }
 
-  /** After rows that were parked. */
-  RelayPosition unparked(List<LedgerRow> rows) {
+  /** After rows that are deleted behind it. */
+  RelayPosition deleting(List<LedgerRow> rows) {
     return new RelayPosition(
         origin,
         prev,

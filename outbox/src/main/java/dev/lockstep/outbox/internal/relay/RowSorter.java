@@ -142,6 +142,9 @@ final class RowSorter {
     if (refused != null) {
       return refused;
     }
+    if (row.fault() != null) {
+      return row.fault();
+    }
     Topic topic = registered(row.topic());
     if (topic == null) {
       return "topic '%s' is not registered with this outbox: register it, then unblock"

@@ -1,7 +1,7 @@
 package dev.lockstep.outbox.internal.relay;
 
 import dev.lockstep.outbox.RelayOptions;
-import dev.lockstep.outbox.internal.write.Connections;
+import dev.lockstep.outbox.internal.sql.Connections;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;

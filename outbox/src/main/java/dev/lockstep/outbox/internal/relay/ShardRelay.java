@@ -2,7 +2,7 @@ package dev.lockstep.outbox.internal.relay;
 
 import dev.lockstep.outbox.OutboxException;
 import dev.lockstep.outbox.RelayOptions;
-import dev.lockstep.outbox.internal.relay.RelayPosition.Origin;
+import dev.lockstep.outbox.internal.sql.Dialect;
 import dev.lockstep.outbox.internal.write.TopicTable;
 import dev.lockstep.outbox.internal.write.TopicTable.Topic;
 import java.nio.charset.StandardCharsets;
@@ -17,6 +17,7 @@ import java.util.Map;
 import java.util.UUID;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import javax.sql.DataSource;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -43,6 +44,7 @@ final class ShardRelay implements Runnable {
   private static final int MOST_REPORTED = 100;
 
   private final DataSource dataSource;
+  private final Dialect dialect;
   private final TopicTable topics;
   private final Destinations destinations;
   private final RelayOptions options;
@@ -65,12 +67,14 @@ final class ShardRelay implements Runnable {
    */
   ShardRelay(
       DataSource dataSource,
+      Dialect dialect,
       TopicTable topics,
       Destinations destinations,
       RelayOptions options,
       int shard,
       Runnable fenced) {
     this.dataSource = dataSource;
+    this.dialect = dialect;
     this.topics = topics;
     this.destinations = destinations;
     this.options = options;
@@ -141,7 +145,7 @@ final class ShardRelay implements Runnable {
   private void own() throws SQLException {
     state = "FENCING";
     KafkaProducer<byte[], byte[]> transactional = Producers.transactional(options, shard);
-    try (Ledger ledger = new Ledger(dataSource, shard, lane())) {
+    try (Ledger ledger = ledger()) {
       publish(transactional, ledger);
     } catch (Throwable e) {
       // said before the close below, which may wait for a broker
@@ -161,16 +165,13 @@ final class ShardRelay implements Runnable {
     transactional.initTransactions();
     state = "LOADING";
     RelayPosition found = PositionReader.read(options.config(), options.positionsTopic(), shard);
-    LedgerIdentity.Now now = LedgerIdentity.now(connection);
-    requireShards(now);
-    LedgerIdentity.require(found, now, connection, shard);
-    Origin origin = now.origin();
-    RelayPosition position = found.takenOver(origin, now.snapshot());
+    requireShards(connection);
+    RelayPosition position = ledger.takeOver(found);
     Parked parked = new Parked(connection, shard, lane(), position.relayEpoch());
     RowRecords records =
         new RowRecords(
             options.name(),
-            UUID.fromString(origin.source()),
+            UUID.fromString(position.origin().source()),
             shard,
             position.relayEpoch(),
             topic -> topics.find(topic, connection));
@@ -180,7 +181,8 @@ final class ShardRelay implements Runnable {
       lane.settle();
       // from here on no earlier owner can write to the tables of rows aside either
       parked.own();
-      parked.forget(found.unparked());
+      parked.forget(found.undeleted());
+      ledger.forget(found.undeleted());
       parked.forgetAhead(position);
       RowSorter.Topics known = known(connection);
       RowSorter sorter = new RowSorter(known, parked.blocked(), condemned);
@@ -193,11 +195,21 @@ final class ShardRelay implements Runnable {
     }
   }
 
-  private void requireShards(LedgerIdentity.Now now) {
-    if (now.shards() != options.shards()) {
-      throw new OutboxException(
-          "Outbox '%s' is configured with %d shards of each lane, its relay with %d: give both the same number"
-              .formatted(options.name(), now.shards(), options.shards()));
+  private Ledger ledger() throws SQLException {
+    return dialect.hasSnapshots()
+        ? new SnapshotLedger(dataSource, shard, lane())
+        : new VisibleLedger(dataSource, shard, lane());
+  }
+
+  private void requireShards(Connection connection) throws SQLException {
+    try (Statement statement = connection.createStatement();
+        ResultSet row = statement.executeQuery("SELECT shards FROM lockstep_outbox_meta")) {
+      int shards = row.next() ? row.getInt(1) : 0;
+      if (shards != options.shards()) {
+        throw new OutboxException(
+            "Outbox '%s' is configured with %d shards of each lane, its relay with %d: give both the same number"
+                .formatted(options.name(), shards, options.shards()));
+      }
     }
   }
 
@@ -220,6 +232,9 @@ final class ShardRelay implements Runnable {
       state = paused ? "PAUSED" : "STREAMING";
       if (!paused && publishing.turn()) {
         pause = SHORTEST_PAUSE_MS;
+        if (!publishing.hasMore()) {
+          LockSupport.parkNanos(lane.spacing());
+        }
         continue;
       }
       lane.idle();

@@ -1,5 +1,6 @@
 package dev.lockstep.outbox.internal.relay;
 
+import dev.lockstep.outbox.internal.sql.Dialect;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -8,6 +9,7 @@ import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.List;
 import javax.sql.DataSource;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Reads a shard's rows by the difference of two snapshots, in seq order.
@@ -16,12 +18,10 @@ import javax.sql.DataSource;
  * each transaction exactly once, and a long transaction stalls nobody (decision 0004). One
  * statement in READ COMMITTED sees one snapshot, the one it returns.
  */
-final class Ledger implements AutoCloseable {
+final class SnapshotLedger implements Ledger {
 
-  /** What a poll saw: the snapshot, and the first rows that are new in it. */
-  record Window(String snapshot, List<LedgerRow> rows, boolean more) {}
-
-  private static final String FROM = LedgerRow.COLUMNS + "FROM lockstep_outbox WHERE shard = ? ";
+  private static final String FROM =
+      Dialect.POSTGRESQL.columns() + "FROM lockstep_outbox WHERE shard = ? ";
 
   /**
    * Transactions that were open at {@code prev} are looked up one by one, and only those that ended
@@ -30,7 +30,7 @@ final class Ledger implements AutoCloseable {
   private static final String POLL =
       "WITH cur AS MATERIALIZED (SELECT pg_current_snapshot() AS s)"
           + " SELECT cur.s::text AS snapshot, o.* FROM cur LEFT JOIN LATERAL ("
-          + bounded(
+          + Rows.bounded(
               "SELECT"
                   + FROM
                   + "AND xid >= pg_snapshot_xmax(?::pg_snapshot)"
@@ -43,7 +43,7 @@ final class Ledger implements AutoCloseable {
           + " ) o ON true ORDER BY o.seq";
 
   private static final String PAGE =
-      bounded(
+      Rows.bounded(
               "SELECT"
                   + FROM
                   + "AND seq > ? AND pg_visible_in_snapshot(xid, ?::pg_snapshot)"
@@ -51,7 +51,7 @@ final class Ledger implements AutoCloseable {
           + " ORDER BY seq";
 
   private static final String UNPUBLISHED =
-      bounded("SELECT" + FROM + "AND seq > ? AND pg_visible_in_snapshot(xid, ?::pg_snapshot)")
+      Rows.bounded("SELECT" + FROM + "AND seq > ? AND pg_visible_in_snapshot(xid, ?::pg_snapshot)")
           + " ORDER BY seq";
 
   private static final List<String> SETTINGS =
@@ -66,7 +66,10 @@ final class Ledger implements AutoCloseable {
   private final int shard;
   private final int lane;
 
-  Ledger(DataSource dataSource, int shard, int lane) throws SQLException {
+  /** Set when no rows are left that {@code prev} sees although nobody published them. */
+  private boolean recovered;
+
+  SnapshotLedger(DataSource dataSource, int shard, int lane) throws SQLException {
     this.connection = dataSource.getConnection();
     this.shard = shard;
     this.lane = lane;
@@ -86,45 +89,62 @@ final class Ledger implements AutoCloseable {
     }
   }
 
-  /** The first rows by seq, as many as fit; ends with parameters for rows and bytes. */
-  static String bounded(String rows) {
-    return "SELECT * FROM (SELECT u.*, sum(bytes) OVER (ORDER BY seq) - bytes AS before FROM ("
-        + rows
-        + " ORDER BY seq LIMIT ?) u) b WHERE before < ?";
-  }
-
-  /** The connection that it holds; for statements of the same shard, on the same thread. */
-  Connection connection() {
+  @Override
+  public Connection connection() {
     return connection;
   }
 
-  /** Takes a snapshot and returns the first rows that are visible in it and not in {@code prev}. */
-  Window poll(String prev, int limit) throws SQLException {
+  @Override
+  public RelayPosition takeOver(RelayPosition found) throws SQLException {
+    LedgerIdentity.Now now = LedgerIdentity.now(connection);
+    LedgerIdentity.require(found, now, connection, shard);
+    return found.takenOver(now.origin(), now.snapshot());
+  }
+
+  @Override
+  public @Nullable Page next(RelayPosition position, int limit) throws SQLException {
+    if (!recovered) {
+      List<LedgerRow> rows = unpublished(position, limit);
+      if (!rows.isEmpty()) {
+        // asked ahead, the end of them would be taken for certain before it is
+        return new Page(rows, false, sorted -> position.recovered(sorted.passed()));
+      }
+      recovered = true;
+    }
+    return position.window().isEmpty() ? poll(position, limit) : page(position, limit);
+  }
+
+  /** Takes a snapshot and returns the first rows that are visible in it and not in the last one. */
+  private @Nullable Page poll(RelayPosition position, int limit) throws SQLException {
     try (PreparedStatement select = connection.prepareStatement(POLL)) {
       select.setInt(1, shard);
-      select.setString(2, prev);
+      select.setString(2, position.prev());
       select.setInt(3, shard);
-      select.setString(4, prev);
+      select.setString(4, position.prev());
       select.setInt(5, limit + 1);
       select.setLong(6, PageSize.BYTES);
       List<LedgerRow> rows = new ArrayList<>();
-      String snapshot = prev;
+      String snapshot = position.prev();
       try (ResultSet result = select.executeQuery()) {
         while (result.next()) {
           snapshot = result.getString("snapshot");
           if (result.getObject("id") != null) {
-            rows.add(LedgerRow.read(result, lane));
+            rows.add(LedgerRow.read(result, lane, Dialect.POSTGRESQL));
           }
         }
       }
-      boolean more = rows.size() > limit;
-      return new Window(
-          snapshot, more ? rows.subList(0, limit) : rows, more || bytes(rows) >= PageSize.BYTES);
+      if (rows.isEmpty()) {
+        // an empty poll writes nothing; the old snapshot stays as good as the new one
+        return null;
+      }
+      boolean more = rows.size() > limit || PageSize.isFull(rows);
+      List<LedgerRow> first = rows.size() > limit ? rows.subList(0, limit) : rows;
+      return page(position, snapshot, first, more);
     }
   }
 
   /** Returns the next rows of a window that is being published. */
-  List<LedgerRow> page(RelayPosition position, int limit) throws SQLException {
+  private Page page(RelayPosition position, int limit) throws SQLException {
     try (PreparedStatement select = connection.prepareStatement(PAGE)) {
       select.setInt(1, shard);
       select.setLong(2, position.lastSeq());
@@ -132,17 +152,24 @@ final class Ledger implements AutoCloseable {
       select.setString(4, position.prev());
       select.setInt(5, limit);
       select.setLong(6, PageSize.BYTES);
-      return rows(select);
+      List<LedgerRow> rows = rows(select);
+      return page(position, position.window(), rows, PageSize.isFull(rows, limit));
     }
   }
 
-  /** Tells whether a page may be followed by another one. */
-  static boolean isFull(List<LedgerRow> page, int limit) {
-    return page.size() >= limit || bytes(page) >= PageSize.BYTES;
+  private static Page page(
+      RelayPosition position, String window, List<LedgerRow> rows, boolean more) {
+    return new Page(
+        rows,
+        more,
+        sorted ->
+            sorted.isWhole() && !more
+                ? position.drained(window, sorted.passed())
+                : position.within(window, sorted.passed()));
   }
 
   /** Returns rows that {@code prev} sees although their seq was never published. */
-  List<LedgerRow> unpublished(RelayPosition position, int limit) throws SQLException {
+  private List<LedgerRow> unpublished(RelayPosition position, int limit) throws SQLException {
     try (PreparedStatement select = connection.prepareStatement(UNPUBLISHED)) {
       select.setInt(1, shard);
       select.setLong(2, position.maxSeq());
@@ -151,6 +178,16 @@ final class Ledger implements AutoCloseable {
       select.setLong(5, PageSize.BYTES);
       return rows(select);
     }
+  }
+
+  @Override
+  public void published(List<LedgerRow> rows) {
+    // they stay until their segment is truncated
+  }
+
+  @Override
+  public void forget(List<String> undeleted) {
+    // parked ones only
   }
 
   /** The connection may belong to the application's pool: nobody else must meet these settings. */
@@ -172,13 +209,9 @@ final class Ledger implements AutoCloseable {
     List<LedgerRow> rows = new ArrayList<>();
     try (ResultSet result = select.executeQuery()) {
       while (result.next()) {
-        rows.add(LedgerRow.read(result, lane));
+        rows.add(LedgerRow.read(result, lane, Dialect.POSTGRESQL));
       }
     }
     return rows;
-  }
-
-  private static long bytes(List<LedgerRow> rows) {
-    return rows.stream().mapToLong(LedgerRow::bytes).sum();
   }
 }

@@ -1,4 +1,4 @@
-package dev.lockstep.outbox.internal.write;
+package dev.lockstep.outbox.internal.sql;
 
 import java.sql.Connection;
 import java.sql.SQLException;

@@ -1,4 +1,4 @@
-package dev.lockstep.outbox.internal.write;
+package dev.lockstep.outbox.internal.sql;
 
 import dev.lockstep.outbox.OutboxException;
 import java.io.IOException;
@@ -13,13 +13,13 @@ import java.util.Objects;
 import javax.sql.DataSource;
 
 /**
- * Runs the scripts of the jar that a database lacks, in one transaction; several starts at a time
- * wait for each other. A later script sets {@code schema_version} itself, so whoever runs them
- * leaves the same mark.
+ * Runs the scripts of the jar that a database lacks. On PostgreSQL in one transaction, and several
+ * starts at a time wait for each other; elsewhere each statement can be run again. A later script
+ * sets {@code schema_version} itself, so whoever runs them leaves the same mark.
  */
 public final class Migration {
 
-  private static final String FOLDER = "/dev/lockstep/outbox/migration/postgresql/";
+  private static final String FOLDER = "/dev/lockstep/outbox/migration/";
   private static final List<String> SCRIPTS = List.of("V1__lockstep_outbox.sql");
   private static final long LOCK = 0x6c6f636b73746570L; // "lockstep"
 
@@ -29,10 +29,13 @@ public final class Migration {
     try (Connection connection = dataSource.getConnection();
         Statement statement = connection.createStatement()) {
       connection.setAutoCommit(false);
+      Dialect dialect = Dialect.of(connection);
       try {
-        statement.execute("SELECT pg_advisory_xact_lock(" + LOCK + ")");
-        for (int version = version(statement); version < SCRIPTS.size(); version++) {
-          statement.execute(script(SCRIPTS.get(version)));
+        if (dialect.hasSnapshots()) {
+          statement.execute("SELECT pg_advisory_xact_lock(" + LOCK + ")");
+        }
+        for (int version = version(statement, dialect); version < SCRIPTS.size(); version++) {
+          run(statement, dialect, SCRIPTS.get(version));
         }
         connection.commit();
       } catch (SQLException e) {
@@ -46,9 +49,24 @@ public final class Migration {
     }
   }
 
-  private static int version(Statement statement) throws SQLException {
-    try (ResultSet row = statement.executeQuery("SELECT to_regclass('lockstep_outbox_meta')")) {
-      if (!row.next() || row.getString(1) == null) {
+  private static void run(Statement statement, Dialect dialect, String name) throws SQLException {
+    String script = script(dialect.folder() + "/" + name);
+    if (dialect.hasSnapshots()) {
+      statement.execute(script);
+      return;
+    }
+    // no transaction holds DDL together there: each statement can be run again
+    for (String one : script.split(";\\s*\\n", -1)) {
+      if (!one.isBlank()) {
+        statement.execute(one);
+      }
+    }
+  }
+
+  private static int version(Statement statement, Dialect dialect) throws SQLException {
+    try (ResultSet present = statement.executeQuery(dialect.countMeta())) {
+      present.next();
+      if (present.getInt(1) == 0) {
         return 0;
       }
     }
@@ -58,11 +76,11 @@ public final class Migration {
     }
   }
 
-  private static String script(String name) {
-    try (InputStream in = Migration.class.getResourceAsStream(FOLDER + name)) {
+  private static String script(String path) {
+    try (InputStream in = Migration.class.getResourceAsStream(FOLDER + path)) {
       return new String(Objects.requireNonNull(in).readAllBytes(), StandardCharsets.UTF_8);
     } catch (IOException e) {
-      throw new OutboxException("Migration " + name + " is missing in the jar", e);
+      throw new OutboxException("Migration " + path + " is missing in the jar", e);
     }
   }
 }

@@ -50,7 +50,7 @@ public final class MessageBuffer {
     if (messages.isEmpty()) {
       return false;
     }
-    new MessageRows(connection, order, topic -> topics.get(topic, connection).lane().code())
+    MessageRows.of(connection, order, topic -> topics.get(topic, connection).lane().code())
         .insert(messages);
     messages.clear();
     marks.clear();

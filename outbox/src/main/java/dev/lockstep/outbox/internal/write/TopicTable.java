@@ -3,10 +3,13 @@ package dev.lockstep.outbox.internal.write;
 import dev.lockstep.outbox.Lane;
 import dev.lockstep.outbox.OutboxException;
 import dev.lockstep.outbox.PoisonPolicy;
+import dev.lockstep.outbox.internal.sql.Connections;
+import dev.lockstep.outbox.internal.sql.Dialect;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.sql.Types;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
@@ -33,17 +36,26 @@ public final class TopicTable {
   }
 
   public void register(String topic, Lane lane, int partitions, PoisonPolicy onPoison) {
-    try (Connection connection = Connections.committing(dataSource);
-        PreparedStatement insert =
-            connection.prepareStatement(
-                "INSERT INTO lockstep_outbox_topic (topic, lane, partitions, on_poison)"
-                    + " VALUES (?, ?, nullif(?, 0), ?)"
-                    + " ON CONFLICT (topic) DO UPDATE SET on_poison = EXCLUDED.on_poison")) {
-      insert.setString(1, topic);
-      insert.setInt(2, lane.code());
-      insert.setInt(3, partitions);
-      insert.setInt(4, onPoison.code());
-      insert.executeUpdate();
+    try (Connection connection = Connections.committing(dataSource)) {
+      boolean unused =
+          Dialect.of(connection)
+              .insertOnce(
+                  connection,
+                  "INSERT INTO lockstep_outbox_topic (topic, lane, partitions, on_poison)"
+                      + " VALUES (?, ?, ?, ?)",
+                  insert -> {
+                    insert.setString(1, topic);
+                    insert.setInt(2, lane.code());
+                    insert.setObject(3, partitions == 0 ? null : partitions, Types.INTEGER);
+                    insert.setInt(4, onPoison.code());
+                  });
+      try (PreparedStatement update =
+          connection.prepareStatement(
+              "UPDATE lockstep_outbox_topic SET on_poison = ? WHERE topic = ?")) {
+        update.setInt(1, onPoison.code());
+        update.setString(2, topic);
+        update.executeUpdate();
+      }
       known = readAll(connection);
     } catch (SQLException e) {
       throw new OutboxException("Topic '" + topic + "' could not be registered", e);
@@ -92,22 +104,26 @@ public final class TopicTable {
 
   /** Remembers topics that are there, and returns the registered ones that never were. */
   public Set<String> neverSeen(Connection connection, Set<String> present) throws SQLException {
-    try (PreparedStatement update =
+    Set<String> missing = new TreeSet<>();
+    try (PreparedStatement select =
+            connection.prepareStatement("SELECT topic FROM lockstep_outbox_topic WHERE NOT seen");
+        PreparedStatement update =
             connection.prepareStatement(
-                "UPDATE lockstep_outbox_topic SET seen = true WHERE NOT seen AND topic = ANY(?)");
-        PreparedStatement select =
-            connection.prepareStatement(
-                "SELECT topic FROM lockstep_outbox_topic WHERE NOT seen ORDER BY topic")) {
-      update.setArray(1, connection.createArrayOf("text", present.toArray()));
-      update.executeUpdate();
-      Set<String> missing = new TreeSet<>();
+                "UPDATE lockstep_outbox_topic SET seen = true WHERE topic = ?")) {
       try (ResultSet row = select.executeQuery()) {
         while (row.next()) {
           missing.add(row.getString(1));
         }
       }
-      return missing;
+      for (String topic : missing) {
+        if (present.contains(topic)) {
+          update.setString(1, topic);
+          update.executeUpdate();
+        }
+      }
     }
+    missing.removeAll(present);
+    return missing;
   }
 
   /** Returns the names of all registered topics. */

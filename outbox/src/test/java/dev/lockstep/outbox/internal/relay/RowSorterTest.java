@@ -136,7 +136,8 @@ class RowSorterTest {
         new byte[1],
         List.of(),
         0,
-        200);
+        200,
+        null);
   }
 
   private static byte[] bytes(String text) {

@@ -1,0 +1,96 @@
+package dev.lockstep.outbox.internal.sql;
+
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.util.List;
+import java.util.UUID;
+
+/** PostgreSQL 13 or newer. */
+enum PostgreSql implements Dialect {
+  INSTANCE;
+
+  @Override
+  public String folder() {
+    return "postgresql";
+  }
+
+  @Override
+  public boolean hasSnapshots() {
+    return true;
+  }
+
+  @Override
+  public String countMeta() {
+    return "SELECT count(to_regclass('lockstep_outbox_meta'))";
+  }
+
+  @Override
+  public String columns() {
+    return " seq, id, topic, part, msg_key, payload, headers, created_at,"
+        + " coalesce(octet_length(msg_key), 0) + coalesce(octet_length(payload), 0)"
+        + " + pg_column_size(headers) + 200 AS bytes ";
+  }
+
+  @Override
+  public void setId(PreparedStatement statement, int index, UUID id) throws SQLException {
+    statement.setObject(index, id);
+  }
+
+  @Override
+  public UUID id(ResultSet row) throws SQLException {
+    return row.getObject("id", UUID.class);
+  }
+
+  @Override
+  public Headers headers(ResultSet row) throws SQLException {
+    return new Headers(List.of((String[]) row.getArray("headers").getArray()), null);
+  }
+
+  @Override
+  public long createdAt(ResultSet row) throws SQLException {
+    return row.getTimestamp("created_at").getTime();
+  }
+
+  @Override
+  public String now() {
+    return "(extract(epoch FROM now()) * 1000)::bigint";
+  }
+
+  @Override
+  public String millis(String column) {
+    return "(extract(epoch FROM " + column + ") * 1000)::bigint";
+  }
+
+  @Override
+  public boolean insertOnce(Connection connection, String insert, Parameters parameters)
+      throws SQLException {
+    // a duplicate key would end the transaction
+    try (PreparedStatement statement =
+        connection.prepareStatement(insert + " ON CONFLICT DO NOTHING")) {
+      parameters.set(statement);
+      return statement.executeUpdate() == 1;
+    }
+  }
+
+  @Override
+  public void limitLockWaits(Connection connection) throws SQLException {
+    try (Statement statement = connection.createStatement()) {
+      statement.execute("SET LOCAL lock_timeout = '10s'");
+    }
+  }
+
+  @Override
+  public void configure(Connection connection, int shards, int segments, int seconds)
+      throws SQLException {
+    try (PreparedStatement call =
+        connection.prepareStatement("SELECT lockstep_outbox_configure(?, ?, ?)")) {
+      call.setInt(1, shards);
+      call.setInt(2, segments);
+      call.setInt(3, seconds);
+      call.execute();
+    }
+  }
+}
