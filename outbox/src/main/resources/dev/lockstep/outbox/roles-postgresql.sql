@@ -23,7 +23,17 @@ GRANT INSERT (lane, id, topic, part, msg_key, payload, headers) ON lockstep_outb
 GRANT INSERT (not_before, lane, id, topic, part, msg_key, payload, headers) ON lockstep_outbox_scheduled
   TO lockstep_writer;
 GRANT USAGE ON SEQUENCE lockstep_outbox_seq TO lockstep_writer;
-GRANT SELECT, INSERT, UPDATE, DELETE ON lockstep_inbox TO lockstep_writer;
+GRANT SELECT, INSERT, UPDATE, DELETE
+  ON lockstep_inbox, lockstep_inbox_offset, lockstep_inbox_sequence, lockstep_inbox_parked TO lockstep_writer;
+-- ids of days that are over are forgotten
+DO $$
+DECLARE
+  slot regclass;
+BEGIN
+  FOR slot IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'lockstep_inbox'::regclass LOOP
+    EXECUTE format('GRANT SELECT, TRUNCATE ON %s TO lockstep_writer', slot);
+  END LOOP;
+END $$;
 
 -- A relay: reads the ledger and truncates its segments, but changes no row of it.
 GRANT SELECT ON lockstep_outbox, lockstep_outbox_seq TO lockstep_relay;

@@ -14,7 +14,7 @@ import org.jspecify.annotations.Nullable;
  * @param source id of the outbox, written by its first migration
  * @param shard shard that published it
  * @param relayEpoch rises with each relay that owns the shard; lower ones are zombies
- * @param n 1, 2, ... per epoch and destination partition
+ * @param n 1, 2, ... per epoch and destination partition; 0: the partition was left to Kafka
  * @param row id of the row
  */
 public record RowSource(UUID source, int shard, long relayEpoch, long n, UUID row) {

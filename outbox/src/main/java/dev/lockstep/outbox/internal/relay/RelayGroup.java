@@ -102,7 +102,12 @@ public final class RelayGroup implements AutoCloseable {
     try (Connection connection = Connections.committing(dataSource)) {
       requireTopics(connection);
       LedgerIdentity.require(connection, options);
+      // rows are numbered by partition from the first one on
+      destinations.look(topics.registered());
       startable = true;
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new OutboxException("Interrupted while looking at topics", e);
     } catch (KafkaException e) {
       throw new OutboxException(
           "Outbox '%s' cannot be published: brokers at %s do not answer within %d s"

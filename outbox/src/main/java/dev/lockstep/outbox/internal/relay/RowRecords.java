@@ -9,7 +9,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
-import java.util.function.Function;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.header.internals.RecordHeader;
@@ -26,16 +25,11 @@ final class RowRecords {
   /** The same on every record. */
   private final List<Header> constant;
 
-  private final Function<String, @Nullable Topic> topics;
+  private final RowSorter.Topics topics;
   private Map<String, Long> sent = new HashMap<>();
   private Map<String, Long> sentBefore = Map.of();
 
-  RowRecords(
-      String name,
-      UUID source,
-      int shard,
-      long relayEpoch,
-      Function<String, @Nullable Topic> topics) {
+  RowRecords(String name, UUID source, int shard, long relayEpoch, RowSorter.Topics topics) {
     this.source = source;
     this.shard = shard;
     this.relayEpoch = relayEpoch;
@@ -58,7 +52,8 @@ final class RowRecords {
 
   ProducerRecord<byte[], byte[]> of(LedgerRow row) {
     Integer partition = partition(row);
-    long n = sent.merge(row.topic() + "/" + partition, 1L, Long::sum);
+    // where Kafka chooses the partition, no reader of one sees all numbers
+    long n = partition == null ? 0 : sent.merge(row.topic() + "/" + partition, 1L, Long::sum);
     RecordHeaders headers = new RecordHeaders(constant);
     headers.add(
         header(
@@ -76,9 +71,12 @@ final class RowRecords {
     if (row.partition() != null) {
       return row.partition();
     }
-    Topic topic = topics.apply(row.topic());
-    int count = topic == null ? 0 : topic.partitions();
     byte[] key = row.key();
+    Topic topic = topics.registered(row.topic());
+    int count =
+        topic != null && topic.partitions() > 0
+            ? topic.partitions()
+            : topics.partitions(row.topic());
     return count == 0 || key == null ? null : Partitions.of(key, count);
   }
 

@@ -168,13 +168,14 @@ final class ShardRelay implements Runnable {
     requireShards(connection);
     RelayPosition position = ledger.takeOver(found);
     Parked parked = new Parked(connection, shard, lane(), position.relayEpoch());
+    RowSorter.Topics known = known(connection);
     RowRecords records =
         new RowRecords(
             options.name(),
             UUID.fromString(position.origin().source()),
             shard,
             position.relayEpoch(),
-            topic -> topics.find(topic, connection));
+            known);
     try (LaneSender lane = lane(transactional, records)) {
       // a higher epoch stands in the log before anything is sent under it
       lane.commit(List.of(), position);
@@ -184,7 +185,6 @@ final class ShardRelay implements Runnable {
       parked.forget(found.undeleted());
       ledger.forget(found.undeleted());
       parked.forgetAhead(position);
-      RowSorter.Topics known = known(connection);
       RowSorter sorter = new RowSorter(known, parked.blocked(), condemned);
       Publishing publishing =
           new Publishing(

@@ -5,6 +5,7 @@ import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.time.Instant;
 import java.util.List;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
@@ -68,6 +69,9 @@ public interface Dialect {
 
   /** Reads the column {@code created_at}, in ms since the epoch. */
   long createdAt(ResultSet row) throws SQLException;
+
+  /** Sets a time column. */
+  void setTime(PreparedStatement statement, int index, Instant time) throws SQLException;
 
   /** The time now, by the database's clock, in ms since the epoch. */
   String now();

@@ -9,6 +9,7 @@ import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -131,6 +132,11 @@ enum Portable implements Dialect {
   @Override
   public long createdAt(ResultSet row) throws SQLException {
     return row.getLong("created_at");
+  }
+
+  @Override
+  public void setTime(PreparedStatement statement, int index, Instant time) throws SQLException {
+    statement.setLong(index, time.toEpochMilli());
   }
 
   @Override

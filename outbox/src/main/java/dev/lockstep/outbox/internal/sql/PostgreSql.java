@@ -5,6 +5,8 @@ import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.sql.Timestamp;
+import java.time.Instant;
 import java.util.List;
 import java.util.UUID;
 
@@ -52,6 +54,11 @@ enum PostgreSql implements Dialect {
   @Override
   public long createdAt(ResultSet row) throws SQLException {
     return row.getTimestamp("created_at").getTime();
+  }
+
+  @Override
+  public void setTime(PreparedStatement statement, int index, Instant time) throws SQLException {
+    statement.setTimestamp(index, Timestamp.from(time));
   }
 
   @Override

@@ -126,12 +126,17 @@ public final class TopicTable {
     return missing;
   }
 
-  /** Returns the names of all registered topics. */
-  public Set<String> registered() throws SQLException {
+  /** Returns all registered topics, by name. */
+  public Map<String, Topic> all() throws SQLException {
     try (Connection connection = dataSource.getConnection()) {
       known = readAll(connection);
-      return new TreeSet<>(known.keySet());
+      return known;
     }
+  }
+
+  /** Returns the names of all registered topics. */
+  public Set<String> registered() throws SQLException {
+    return new TreeSet<>(all().keySet());
   }
 
   private void refresh(Connection connection) {

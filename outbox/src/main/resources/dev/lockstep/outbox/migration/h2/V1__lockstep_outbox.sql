@@ -104,6 +104,54 @@ CREATE TABLE IF NOT EXISTS lockstep_outbox_key (
 
 MERGE INTO lockstep_outbox_key KEY (bucket) SELECT x FROM system_range(0, 255);
 
+-- Ids of messages that a consumer has taken. A slot is a day by the message's own time.
+CREATE TABLE IF NOT EXISTS lockstep_inbox (
+  consumer varchar(200) NOT NULL,
+  message_id varchar(300) NOT NULL,
+  slot smallint NOT NULL,
+  message_at bigint NOT NULL,
+  PRIMARY KEY (consumer, message_id, slot)
+);
+
+CREATE INDEX IF NOT EXISTS lockstep_inbox_age ON lockstep_inbox (message_at);
+
+-- How far a consumer has handled a partition of an exactly-once topic. The epoch is the row's own.
+CREATE TABLE IF NOT EXISTS lockstep_inbox_offset (
+  consumer varchar(200) NOT NULL,
+  topic_id varchar(30) NOT NULL,
+  part integer NOT NULL,
+  topic varchar(249) NOT NULL,
+  next_offset bigint NOT NULL,
+  epoch bigint NOT NULL,
+  PRIMARY KEY (consumer, topic_id, part)
+);
+
+-- The last number that a consumer took of each shard of an outbox, by partition of a topic.
+CREATE TABLE IF NOT EXISTS lockstep_inbox_sequence (
+  consumer varchar(200) NOT NULL,
+  topic varchar(249) NOT NULL,
+  part integer NOT NULL,
+  source varchar(36) NOT NULL,
+  shard integer NOT NULL,
+  epoch bigint NOT NULL,
+  n bigint NOT NULL,
+  PRIMARY KEY (consumer, topic, part, source, shard)
+);
+
+-- Messages that a handler refused for good.
+CREATE TABLE IF NOT EXISTS lockstep_inbox_parked (
+  consumer varchar(200) NOT NULL,
+  topic varchar(249) NOT NULL,
+  part integer NOT NULL,
+  record_offset bigint NOT NULL,
+  msg_key varbinary(67108864),
+  payload varbinary(67108864),
+  -- JSON list of names and values, values in base64
+  headers varchar(1000000) NOT NULL,
+  reason varchar(1000000) NOT NULL,
+  PRIMARY KEY (consumer, topic, part, record_offset)
+);
+
 -- Last: a database that has it has all of them.
 CREATE TABLE IF NOT EXISTS lockstep_outbox_meta (
   only_row boolean NOT NULL DEFAULT true PRIMARY KEY CHECK (only_row = true),

@@ -107,6 +107,53 @@ INSERT IGNORE INTO lockstep_outbox_key
   WITH RECURSIVE n (bucket) AS (SELECT 0 UNION ALL SELECT bucket + 1 FROM n WHERE bucket < 255)
   SELECT bucket FROM n;
 
+-- Ids of messages that a consumer has taken. A slot is a day by the message's own time.
+CREATE TABLE IF NOT EXISTS lockstep_inbox (
+  consumer varchar(200) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  message_id varchar(300) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  slot smallint NOT NULL,
+  message_at bigint NOT NULL,
+  PRIMARY KEY (consumer, message_id, slot),
+  KEY lockstep_inbox_age (message_at)
+) ENGINE=InnoDB;
+
+-- How far a consumer has handled a partition of an exactly-once topic. The epoch is the row's own.
+CREATE TABLE IF NOT EXISTS lockstep_inbox_offset (
+  consumer varchar(200) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  topic_id varchar(30) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  part integer NOT NULL,
+  topic varchar(249) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  next_offset bigint NOT NULL,
+  epoch bigint NOT NULL,
+  PRIMARY KEY (consumer, topic_id, part)
+) ENGINE=InnoDB;
+
+-- The last number that a consumer took of each shard of an outbox, by partition of a topic.
+CREATE TABLE IF NOT EXISTS lockstep_inbox_sequence (
+  consumer varchar(200) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  topic varchar(249) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  part integer NOT NULL,
+  source varchar(36) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  shard integer NOT NULL,
+  epoch bigint NOT NULL,
+  n bigint NOT NULL,
+  PRIMARY KEY (consumer, topic, part, source, shard)
+) ENGINE=InnoDB;
+
+-- Messages that a handler refused for good.
+CREATE TABLE IF NOT EXISTS lockstep_inbox_parked (
+  consumer varchar(200) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  topic varchar(249) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  part integer NOT NULL,
+  record_offset bigint NOT NULL,
+  msg_key longblob,
+  payload longblob,
+  -- JSON list of names and values, values in base64
+  headers longtext CHARACTER SET utf8mb4 NOT NULL,
+  reason longtext CHARACTER SET utf8mb4 NOT NULL,
+  PRIMARY KEY (consumer, topic, part, record_offset)
+) ENGINE=InnoDB;
+
 -- Last: a database that has it has all of them.
 CREATE TABLE IF NOT EXISTS lockstep_outbox_meta (
   only_row boolean NOT NULL DEFAULT true PRIMARY KEY CHECK (only_row = true),

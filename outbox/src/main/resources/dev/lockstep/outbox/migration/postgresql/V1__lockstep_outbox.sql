@@ -204,11 +204,55 @@ BEGIN
   RETURN message;
 END $$;
 
--- Ids of messages that a consumer has taken, by the time of the message.
+-- Ids of messages that a consumer has taken. A slot is a day by the message's own time, so that a
+-- repeat meets its first; slots of days that are over are truncated.
 CREATE TABLE lockstep_inbox (
   consumer text NOT NULL,
   message_id text NOT NULL,
+  slot smallint NOT NULL,
   message_at timestamptz NOT NULL,
-  PRIMARY KEY (consumer, message_id)
+  PRIMARY KEY (consumer, message_id, slot)
+) PARTITION BY LIST (slot);
+DO $$ BEGIN
+  FOR i IN 0 .. 15 LOOP
+    EXECUTE format('CREATE TABLE lockstep_inbox_%1$s PARTITION OF lockstep_inbox FOR VALUES IN (%1$s)', i);
+  END LOOP;
+END $$;
+
+-- How far a consumer has handled a partition of an exactly-once topic. The epoch is the row's own:
+-- a consumer group's begins again when the group is forgotten.
+CREATE TABLE lockstep_inbox_offset (
+  consumer text NOT NULL,
+  topic_id text NOT NULL,
+  part integer NOT NULL,
+  topic text NOT NULL,
+  next_offset bigint NOT NULL,
+  epoch bigint NOT NULL,
+  PRIMARY KEY (consumer, topic_id, part)
+) WITH (fillfactor = 50);
+
+-- The last number that a consumer took of each shard of an outbox, by partition of a topic.
+CREATE TABLE lockstep_inbox_sequence (
+  consumer text NOT NULL,
+  topic text NOT NULL,
+  part integer NOT NULL,
+  source text NOT NULL,
+  shard integer NOT NULL,
+  epoch bigint NOT NULL,
+  n bigint NOT NULL,
+  PRIMARY KEY (consumer, topic, part, source, shard)
+) WITH (fillfactor = 50);
+
+-- Messages that a handler refused for good.
+CREATE TABLE lockstep_inbox_parked (
+  consumer text NOT NULL,
+  topic text NOT NULL,
+  part integer NOT NULL,
+  record_offset bigint NOT NULL,
+  msg_key bytea,
+  payload bytea,
+  -- JSON list of names and values, values in base64
+  headers text NOT NULL,
+  reason text NOT NULL,
+  PRIMARY KEY (consumer, topic, part, record_offset)
 );
-CREATE INDEX lockstep_inbox_age ON lockstep_inbox (message_at);

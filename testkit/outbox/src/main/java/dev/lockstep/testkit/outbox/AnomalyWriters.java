@@ -112,19 +112,21 @@ public final class AnomalyWriters {
    * @throws SQLException from the database
    */
   public void prepare() throws SQLException {
-    try (Connection connection = dataSource.getConnection();
-        Statement create = connection.createStatement();
-        PreparedStatement insert =
-            connection.prepareStatement("INSERT INTO anomaly_account VALUES (?, 0)")) {
-      create.execute(
-          "CREATE TABLE anomaly_account"
-              + " (account_key varchar(40) PRIMARY KEY, version bigint NOT NULL)");
-      create.execute("CREATE TABLE anomaly_other (n integer NOT NULL)");
-      for (int i = 0; i < mix.keys(); i++) {
-        insert.setString(1, key(i));
-        insert.addBatch();
+    try (Connection connection = dataSource.getConnection()) {
+      try (Statement create = connection.createStatement()) {
+        create.execute(
+            "CREATE TABLE anomaly_account"
+                + " (account_key varchar(40) PRIMARY KEY, version bigint NOT NULL)");
+        create.execute("CREATE TABLE anomaly_other (n integer NOT NULL)");
       }
-      insert.executeBatch();
+      try (PreparedStatement insert =
+          connection.prepareStatement("INSERT INTO anomaly_account VALUES (?, 0)")) {
+        for (int i = 0; i < mix.keys(); i++) {
+          insert.setString(1, key(i));
+          insert.addBatch();
+        }
+        insert.executeBatch();
+      }
     }
   }
 

@@ -1,0 +1,5 @@
+/** Takes messages once. */
+@NullMarked
+package dev.lockstep.outbox.internal.inbox;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,394 @@
+package dev.lockstep.outbox;
+
+import static dev.lockstep.outbox.OutboxWorld.message;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
+
+import dev.lockstep.outbox.InboxOptions.Mode;
+import dev.lockstep.outbox.OffsetInbox.Claim;
+import dev.lockstep.outbox.SequenceInbox.Kind;
+import dev.lockstep.outbox.SequenceInbox.Verdict;
+import dev.lockstep.schema.RowSource;
+import dev.lockstep.testkit.kafka.BrokerProfile;
+import dev.lockstep.testkit.kafka.KafkaCluster;
+import dev.lockstep.testkit.process.ChildJvm;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.sql.Connection;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.ZoneOffset;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Random;
+import java.util.UUID;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.awaitility.core.ThrowingRunnable;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInstance;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Each message once into the database, whatever dies and whoever was replaced. */
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
+class InboxIT {
+
+  private final Map<TestDatabase.Kind, TestDatabase> databases =
+      new EnumMap<>(TestDatabase.Kind.class);
+  private Path directory;
+  private KafkaCluster cluster;
+  private int worlds;
+
+  @BeforeAll
+  void startServers(@TempDir Path temporary) {
+    directory = temporary;
+    cluster = KafkaCluster.start(directory, 1, BrokerProfile.TUNED);
+    for (TestDatabase.Kind kind : TestDatabase.Kind.values()) {
+      databases.put(kind, TestDatabase.start(kind, directory));
+    }
+  }
+
+  @AfterAll
+  void stopServers() {
+    databases.values().forEach(TestDatabase::close);
+    cluster.close();
+  }
+
+  @ParameterizedTest
+  @CsvSource({"POSTGRESQL, OFFSETS", "POSTGRESQL, IDS", "MARIADB, OFFSETS", "MARIADB, IDS"})
+  void consumersThatAreKilledHandleEachMessageOnceInItsOrder(TestDatabase.Kind kind, Mode mode)
+      throws Exception {
+    Random random = new Random(20261122);
+    try (OutboxWorld world = world(kind);
+        OutboxRelay relay = relay(world, mode == Mode.IDS ? Lane.EXPRESS : Lane.EXACTLY_ONCE)) {
+      String topic = topic(world);
+      world.execute("CREATE TABLE handled (n " + serial(kind) + ", k varchar(40), v varchar(40))");
+      List<ChildJvm> consumers = new ArrayList<>();
+      try {
+        consumers.add(consumer(world, mode, topic, 0));
+        consumers.add(consumer(world, mode, topic, 1));
+        for (int round = 0; round < 6; round++) {
+          for (int i = 0; i < 200; i++) {
+            int version = round * 200 + i;
+            world.publish(message(topic, "k" + version % 7, "" + version));
+          }
+          int victim = random.nextInt(2);
+          consumers.get(victim).kill();
+          consumers.set(victim, consumer(world, mode, topic, 2 + round));
+        }
+        soon(() -> assertThat(world.number("SELECT count(*) FROM handled")).isEqualTo(1_200));
+      } finally {
+        consumers.forEach(ChildJvm::close);
+      }
+      assertThat(world.number("SELECT count(DISTINCT v) FROM handled")).isEqualTo(1_200);
+      for (int key = 0; key < 7; key++) {
+        assertThat(column(world, "SELECT v FROM handled WHERE k = 'k" + key + "' ORDER BY n"))
+            .isSortedAccordingTo((a, b) -> Integer.parseInt(a) - Integer.parseInt(b));
+      }
+      assertThat(relay.health().isHealthy()).isTrue();
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(TestDatabase.Kind.class)
+  void messageThatIsRefusedWaitsInItsPartitionAndUndoesOnlyItself(TestDatabase.Kind kind)
+      throws Exception {
+    AtomicBoolean refuse = new AtomicBoolean(true);
+    try (OutboxWorld world = world(kind);
+        OutboxRelay relay = relay(world, Lane.EXACTLY_ONCE)) {
+      String topic = topic(world);
+      String answers = world.createTopic(topic + "-answers", 1, Map.of());
+      world.outbox.register(answers, Lane.EXACTLY_ONCE, 0);
+      for (int i = 0; i < 10; i++) {
+        world.publish(
+            message(topic, "a", "a" + i).toPartition(0),
+            message(topic, "b", "b" + i).toPartition(1));
+      }
+      InboxOptions options = options(world, Mode.OFFSETS).withLongestWait(Duration.ofMillis(200));
+      try (InboxConsumer consumer =
+          InboxConsumer.start(
+              world.outbox,
+              options,
+              (tx, record) -> {
+                String value = text(record.value());
+                tx.publish(message(answers, "x", "re-" + value));
+                if (value.equals("a5") && refuse.get()) {
+                  throw new IllegalStateException("not a5");
+                }
+              })) {
+        soon(() -> assertThat(values(world, answers)).hasSize(15));
+        soon(
+            () ->
+                assertThat(consumer.health().faults())
+                    .hasEntrySatisfying(
+                        topic + "-0",
+                        fault -> assertThat(fault).contains("offset").contains("not a5")));
+        assertThat(values(world, answers)).doesNotContain("re-a5").contains("re-a4", "re-b9");
+        refuse.set(false);
+        soon(() -> assertThat(values(world, answers)).hasSize(20).doesNotHaveDuplicates());
+        soon(() -> assertThat(consumer.health().isHealthy()).isTrue());
+        assertThat(consumer.health().handled()).isEqualTo(20);
+      }
+      assertThat(values(world, answers).stream().filter(v -> v.startsWith("re-a"))).isSorted();
+      assertThat(relay.health().isHealthy()).isTrue();
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(TestDatabase.Kind.class)
+  void messageIsParkedAfterItsAttemptsAndTheRestGoesOn(TestDatabase.Kind kind) throws Exception {
+    AtomicInteger attempts = new AtomicInteger();
+    try (OutboxWorld world = world(kind);
+        OutboxRelay relay = relay(world, Lane.EXPRESS)) {
+      String topic = topic(world);
+      for (int i = 0; i < 10; i++) {
+        world.publish(message(topic, "a", "a" + i));
+      }
+      try (InboxConsumer consumer =
+          InboxConsumer.start(
+              world.outbox,
+              options(world, Mode.IDS).parkingAfter(3).withLongestWait(Duration.ofMillis(200)),
+              (tx, record) -> {
+                if (text(record.value()).equals("a5")) {
+                  attempts.incrementAndGet();
+                  try (Statement broken = tx.connection().createStatement()) {
+                    broken.execute("SELECT nothing FROM nowhere");
+                  }
+                }
+              })) {
+        soon(() -> assertThat(consumer.health().parked()).isEqualTo(1));
+        soon(() -> assertThat(consumer.health().handled()).isEqualTo(9));
+        soon(() -> assertThat(consumer.health().isHealthy()).isTrue());
+      }
+      assertThat(attempts.get()).isBetween(3, 5);
+      assertThat(column(world, "SELECT reason FROM lockstep_inbox_parked"))
+          .singleElement()
+          .asString()
+          .containsIgnoringCase("nowhere");
+      assertThat(relay.health().isHealthy()).isTrue();
+    }
+  }
+
+  @Test
+  void topicOfTheExpressLaneIsRefusedWhereOffsetsCount() throws Exception {
+    try (OutboxWorld world = world(TestDatabase.Kind.H2)) {
+      world.createTopic(world.options.name() + "-in", 2, Map.of());
+      world.outbox.register(world.options.name() + "-in", Lane.EXPRESS, 0);
+      assertThatThrownBy(
+              () ->
+                  InboxConsumer.start(
+                      world.outbox, options(world, Mode.OFFSETS), (tx, record) -> {}))
+          .isInstanceOf(OutboxException.class)
+          .hasMessageContaining("express lane");
+    }
+  }
+
+  /** With the old offsets nothing of the new topic would be handled (outbox-review, 4). */
+  @Test
+  void topicThatWasMadeAnewAndGroupThatWasForgottenBeginWhereTheyShould() throws Exception {
+    List<String> handled = Collections.synchronizedList(new ArrayList<>());
+    InboxHandler handler = (tx, record) -> handled.add(text(record.value()));
+    try (OutboxWorld world = world(TestDatabase.Kind.POSTGRESQL);
+        OutboxRelay relay = relay(world, Lane.EXACTLY_ONCE)) {
+      String topic = topic(world);
+      InboxOptions options = options(world, Mode.OFFSETS);
+      world.publish(message(topic, "a", "1"), message(topic, "a", "2"));
+      try (InboxConsumer consumer = InboxConsumer.start(world.outbox, options, handler)) {
+        soon(() -> assertThat(handled).containsExactly("1", "2"));
+        assertThat(consumer.health().isHealthy()).isTrue();
+      }
+      world.kafka().deleteConsumerGroups(List.of(options.consumer())).all().get();
+      world.publish(message(topic, "a", "3"));
+      try (InboxConsumer consumer = InboxConsumer.start(world.outbox, options, handler)) {
+        soon(() -> assertThat(handled).containsExactly("1", "2", "3"));
+        assertThat(consumer.health().isHealthy()).isTrue();
+      }
+      world.kafka().deleteTopics(List.of(topic)).all().get();
+      soon(() -> assertThat(world.kafka().listTopics().names().get()).doesNotContain(topic));
+      world.createTopic(topic, 2, Map.of());
+      world.publish(message(topic, "a", "4"));
+      try (InboxConsumer consumer = InboxConsumer.start(world.outbox, options, handler)) {
+        soon(() -> assertThat(handled).containsExactly("1", "2", "3", "4"));
+        assertThat(consumer.health().faults()).isEmpty();
+      }
+      assertThat(relay.health().faults()).isEmpty();
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(TestDatabase.Kind.class)
+  void whoClaimedBeforeHandlesNothingAnyMore(TestDatabase.Kind kind) throws Exception {
+    OffsetInbox inbox = new OffsetInbox("billing");
+    try (OutboxWorld world = world(kind)) {
+      Claim zombie =
+          world.outbox.callInTransaction(tx -> inbox.claim(tx.connection(), "t", "id", 3, 100));
+      world.outbox.inTransaction(
+          tx -> {
+            assertThat(inbox.begin(tx.connection(), zombie)).isEqualTo(100);
+            inbox.end(tx.connection(), zombie, 110);
+          });
+      Claim owner =
+          world.outbox.callInTransaction(tx -> inbox.claim(tx.connection(), "t", "id", 3, 0));
+      assertThat(owner.nextOffset()).isEqualTo(110);
+      assertThatThrownBy(
+              () -> world.outbox.inTransaction(tx -> inbox.begin(tx.connection(), zombie)))
+          .isInstanceOf(ClaimLostException.class)
+          .hasMessageContaining("claimed for 'billing' under epoch 2, this consumer has 1");
+      world.outbox.inTransaction(
+          tx -> assertThat(inbox.begin(tx.connection(), owner)).isEqualTo(110));
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(TestDatabase.Kind.class)
+  void numbersTellRepeatsAndLosses(TestDatabase.Kind kind) throws Exception {
+    SequenceInbox inbox = new SequenceInbox("audit");
+    UUID source = UUID.randomUUID();
+    try (OutboxWorld world = world(kind)) {
+      assertThat(taken(world, inbox, source, 4, 7)).isEqualTo(new Verdict(Kind.NEXT, 0));
+      assertThat(taken(world, inbox, source, 4, 8)).isEqualTo(new Verdict(Kind.NEXT, 0));
+      assertThat(taken(world, inbox, source, 4, 8)).isEqualTo(new Verdict(Kind.REPEAT, 0));
+      assertThat(taken(world, inbox, source, 4, 11)).isEqualTo(new Verdict(Kind.GAP, 2));
+      assertThat(taken(world, inbox, source, 5, 1)).isEqualTo(new Verdict(Kind.NEXT, 0));
+      assertThat(taken(world, inbox, source, 4, 12)).isEqualTo(new Verdict(Kind.REPEAT, 0));
+      assertThat(taken(world, inbox, source, 7, 3)).isEqualTo(new Verdict(Kind.GAP, 2));
+      assertThat(taken(world, inbox, source, 7, 0)).isEqualTo(new Verdict(Kind.UNCOUNTED, 0));
+    }
+  }
+
+  /** End to end: no number is missing where a topic's rows are keyed. */
+  @Test
+  void rowsOfARelayAreNumberedWithoutGaps() throws Exception {
+    SequenceInbox inbox = new SequenceInbox("audit");
+    try (OutboxWorld world = world(TestDatabase.Kind.POSTGRESQL)) {
+      try (OutboxRelay relay = relay(world, Lane.EXACTLY_ONCE)) {
+        for (int i = 0; i < 50; i++) {
+          world.publish(message(topic(world), "k" + i, "v"));
+        }
+        soon(() -> assertThat(world.records(topic(world))).hasSize(50));
+        assertThat(relay.health().isHealthy()).isTrue();
+      }
+      for (ConsumerRecord<byte[], byte[]> record : world.records(topic(world))) {
+        Verdict verdict =
+            world.outbox.callInTransaction(
+                tx ->
+                    inbox.take(
+                        tx.connection(),
+                        record.topic(),
+                        record.partition(),
+                        RowSource.of(record.headers())));
+        assertThat(verdict).isEqualTo(new Verdict(Kind.NEXT, 0));
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(TestDatabase.Kind.class)
+  void idsAreForgottenBehindTheHorizonAndOlderMessagesRefused(TestDatabase.Kind kind)
+      throws Exception {
+    Instant now = Instant.now();
+    Inbox inbox = new Inbox("billing");
+    Inbox nineDaysAgo =
+        new Inbox("billing", Clock.fixed(now.minus(Duration.ofDays(9)), ZoneOffset.UTC));
+    try (OutboxWorld world = world(kind)) {
+      world.outbox.inTransaction(
+          tx -> {
+            assertThat(nineDaysAgo.isFirst(tx.connection(), "old", now.minus(Duration.ofDays(9))))
+                .isTrue();
+            assertThat(inbox.isFirst(tx.connection(), "new", now.minus(Duration.ofDays(6))))
+                .isTrue();
+          });
+      Inbox.forgetOld(world.dataSource);
+      assertThat(column(world, "SELECT message_id FROM lockstep_inbox")).containsExactly("new");
+      world.outbox.inTransaction(
+          tx -> {
+            assertThat(inbox.isFirst(tx.connection(), "new", now.minus(Duration.ofDays(6))))
+                .isFalse();
+            assertThatThrownBy(
+                    () -> inbox.isFirst(tx.connection(), "old", now.minus(Duration.ofDays(9))))
+                .isInstanceOf(OutboxException.class)
+                .hasMessageContaining("whether it was taken is known from");
+          });
+    }
+  }
+
+  private static Verdict taken(
+      OutboxWorld world, SequenceInbox inbox, UUID source, long epoch, long n) throws SQLException {
+    RowSource row = new RowSource(source, 1, epoch, n, UUID.randomUUID());
+    return world.outbox.callInTransaction(tx -> inbox.take(tx.connection(), "t", 0, row));
+  }
+
+  private OutboxWorld world(TestDatabase.Kind kind) throws Exception {
+    return new OutboxWorld(
+        cluster, databases.get(kind), kind.name().toLowerCase(Locale.ROOT) + "_" + worlds++);
+  }
+
+  /** Starts a relay for the one topic of a world. */
+  private static OutboxRelay relay(OutboxWorld world, Lane lane) throws Exception {
+    world.createTopic(topic(world), 2, Map.of());
+    world.outbox.register(topic(world), lane, 0);
+    return OutboxRelay.start(world.outbox, world.options);
+  }
+
+  private static String topic(OutboxWorld world) {
+    return world.options.name() + "-in";
+  }
+
+  private static InboxOptions options(OutboxWorld world, Mode mode) {
+    return InboxOptions.of(world.config, world.options.name() + "-reader", mode, topic(world));
+  }
+
+  private ChildJvm consumer(OutboxWorld world, Mode mode, String topic, int number) {
+    return ChildJvm.start(
+        "consumer-" + number,
+        directory.resolve(topic + "-" + number + ".log"),
+        List.of("-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+        InboxMain.class.getName(),
+        List.of(cluster.bootstrapServers(), mode.name(), topic, world.dataSource.getJdbcUrl()));
+  }
+
+  private static String serial(TestDatabase.Kind kind) {
+    return kind == TestDatabase.Kind.MARIADB
+        ? "bigint AUTO_INCREMENT PRIMARY KEY"
+        : "bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY";
+  }
+
+  private static List<String> values(OutboxWorld world, String topic) {
+    return world.records(topic).stream().map(r -> text(r.value())).toList();
+  }
+
+  private static List<String> column(OutboxWorld world, String sql) throws SQLException {
+    List<String> all = new ArrayList<>();
+    try (Connection connection = world.dataSource.getConnection();
+        Statement statement = connection.createStatement();
+        ResultSet row = statement.executeQuery(sql)) {
+      while (row.next()) {
+        all.add(row.getString(1));
+      }
+    }
+    return all;
+  }
+
+  private static String text(byte[] bytes) {
+    return new String(bytes, StandardCharsets.UTF_8);
+  }
+
+  private static void soon(ThrowingRunnable assertion) {
+    await().atMost(Duration.ofSeconds(60)).untilAsserted(assertion);
+  }
+}
