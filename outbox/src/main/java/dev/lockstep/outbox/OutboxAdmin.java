@@ -1,5 +1,6 @@
 package dev.lockstep.outbox;
 
+import dev.lockstep.outbox.internal.relay.Replay;
 import dev.lockstep.outbox.internal.relay.Segments;
 import dev.lockstep.outbox.internal.sql.Dialect;
 import dev.lockstep.schema.OperatorOrders;
@@ -14,6 +15,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.function.LongConsumer;
 import javax.sql.DataSource;
 import org.jspecify.annotations.Nullable;
 
@@ -262,6 +264,46 @@ public final class OutboxAdmin {
       }
     }
     return new Segments(dataSource, options).truncateAll();
+  }
+
+  /**
+   * Sends rows that are published once more, in their order, with the header {@code
+   * lockstep-replay}. Relays go on beside it, no position moves. Consumers that remember ids know
+   * them; those that count offsets handle them again, unless they look at the header or read
+   * another topic.
+   *
+   * @param options of the relay
+   * @param topic that they were published to
+   * @param from time of their transactions, inclusive; {@link OutboxStatus#reach} tells how far it
+   *     can lie back
+   * @param until exclusive
+   * @param target topic that they are sent to: the same or another one
+   * @param principal who wants it, 1 to 256 characters
+   * @param reason why, 1 to 2,000 characters
+   * @param progress told how many rows were sent so far
+   * @return how many rows were sent, all of them acknowledged
+   * @throws OutboxException when Kafka refuses one, or the database keeps no published rows
+   * @throws SQLException from the database
+   */
+  public long replay(
+      RelayOptions options,
+      String topic,
+      Instant from,
+      Instant until,
+      String target,
+      String principal,
+      String reason,
+      LongConsumer progress)
+      throws SQLException {
+    String name = "%s of %s, %s".formatted(topic, from, UUID.randomUUID());
+    boolean unused =
+        change(
+            principal,
+            reason,
+            "replay %s until %s to %s".formatted(name, until, target),
+            connection -> true);
+    return new Replay(dataSource, options)
+        .run(new Replay.Order(topic, from, until, target, name), progress);
   }
 
   /**

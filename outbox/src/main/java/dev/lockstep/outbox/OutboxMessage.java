@@ -1,5 +1,6 @@
 package dev.lockstep.outbox;
 
+import dev.lockstep.schema.LockstepHeaders;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.LinkedHashMap;
@@ -65,6 +66,23 @@ public record OutboxMessage(
   }
 
   /**
+   * Makes a message with a random id, and says in the header {@code content-type} how it is
+   * written.
+   *
+   * @param topic physical name of a registered topic
+   * @param key record key, UTF-8
+   * @param value what to publish
+   * @param codec how it is written
+   * @param <T> type of the value
+   * @return message
+   * @throws OutboxException when the value cannot be written
+   */
+  public static <T> OutboxMessage of(String topic, String key, T value, PayloadCodec<T> codec) {
+    return of(topic, key, codec.encode(value))
+        .withHeader(LockstepHeaders.CONTENT_TYPE, codec.contentType());
+  }
+
+  /**
    * Makes the message that deletes a key from a compacted topic.
    *
    * @param topic physical name of a registered topic
@@ -86,6 +104,17 @@ public record OutboxMessage(
     Map<String, String> more = new LinkedHashMap<>(headers);
     more.put(name, value);
     return new OutboxMessage(id, topic, key, payload, more, partition, notBefore);
+  }
+
+  /**
+   * Returns a copy that says what happened: CloudEvents attribute {@code type}. The relay adds
+   * {@code id}, {@code source}, {@code time} and {@code specversion}.
+   *
+   * @param type such as {@code com.example.order.placed}
+   * @return changed copy
+   */
+  public OutboxMessage withType(String type) {
+    return withHeader(LockstepHeaders.CE_TYPE, type);
   }
 
   /**

@@ -57,6 +57,15 @@ public final class OutboxRelay implements AutoCloseable {
     return group.health();
   }
 
+  /**
+   * Tells what the relay did and what waits.
+   *
+   * @return counts since the start, and the backlog
+   */
+  public RelayStats stats() {
+    return group.stats();
+  }
+
   /** Finishes what is in flight, hands the shards over and ends. */
   @Override
   public void close() {

@@ -14,6 +14,9 @@ public final class LockstepHeaders {
   /** Row of an outbox; see {@link RowSource}. */
   public static final String ROW = "lockstep-row";
 
+  /** A record that an operator sent once more; which replay it was. */
+  public static final String REPLAY = "lockstep-replay";
+
   /** Leader epoch of a consumed record; put there by the host's consumer, never on the wire. */
   public static final String LEADER_EPOCH = "lockstep-leader-epoch";
 
@@ -31,6 +34,9 @@ public final class LockstepHeaders {
 
   /** CloudEvents attribute {@code specversion}. */
   public static final String CE_SPECVERSION = "ce_specversion";
+
+  /** Type of the value, as in HTTP. */
+  public static final String CONTENT_TYPE = "content-type";
 
   private LockstepHeaders() {}
 

@@ -27,6 +27,7 @@ final class Housekeeping implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(Housekeeping.class);
   private static final long TOPICS_MS = 1_000;
   private static final long LIMITS_MS = 30_000;
+  private static final long BACKLOG_MS = 800;
   private static final long DUE_MS = 100;
   private static final long SEGMENTS_MS = 5_000;
 
@@ -38,12 +39,14 @@ final class Housekeeping implements AutoCloseable {
   private final Scheduled scheduled;
   private final BooleanSupplier isFirst;
   private final Runnable wake;
+  private final Measure measure;
   private final ScheduledExecutorService thread;
   private final String name;
 
   /**
    * @param isFirst tells whether this relay owns shard 0
    * @param wake called when rows were added to the ledger
+   * @param measure looks at what waits
    */
   Housekeeping(
       DataSource dataSource,
@@ -52,7 +55,8 @@ final class Housekeeping implements AutoCloseable {
       Destinations destinations,
       RelayOptions options,
       BooleanSupplier isFirst,
-      Runnable wake) {
+      Runnable wake,
+      Measure measure) {
     this.dataSource = dataSource;
     this.topics = topics;
     this.destinations = destinations;
@@ -61,6 +65,7 @@ final class Housekeeping implements AutoCloseable {
     this.scheduled = new Scheduled(dataSource, dialect);
     this.isFirst = isFirst;
     this.wake = wake;
+    this.measure = measure;
     this.name = options.name();
     this.thread =
         Executors.newSingleThreadScheduledExecutor(
@@ -75,6 +80,7 @@ final class Housekeeping implements AutoCloseable {
     every(TOPICS_MS, this::lookAtTopics);
     every(LIMITS_MS, this::keepLimits);
     every(DUE_MS, this::moveDue);
+    every(BACKLOG_MS, this::measure);
     if (hasSegments) {
       every(SEGMENTS_MS, this::truncate);
     }
@@ -84,6 +90,11 @@ final class Housekeeping implements AutoCloseable {
   public void close() {
     thread.shutdownNow();
     destinations.close();
+  }
+
+  /** Looks at what waits. */
+  interface Measure {
+    void of(Connection connection) throws SQLException;
   }
 
   private interface Chore {
@@ -141,6 +152,12 @@ final class Housekeeping implements AutoCloseable {
     int moved = scheduled.moveDue();
     if (moved > 0) {
       wake.run();
+    }
+  }
+
+  private void measure() throws SQLException {
+    try (Connection connection = Connections.committing(dataSource)) {
+      measure.of(connection);
     }
   }
 

@@ -30,7 +30,7 @@ final class Producers {
     settings.put("request.timeout.ms", "4000");
     settings.put("max.block.ms", DELIVERY.toMillis());
     settings.put("retry.backoff.ms", "5");
-    return new KafkaProducer<>(settings, new ByteArraySerializer(), new ByteArraySerializer());
+    return plain(settings);
   }
 
   /** The producer of the express lane: one request in flight, so that n has no gaps. */
@@ -42,6 +42,11 @@ final class Producers {
     settings.put("request.timeout.ms", "4000");
     settings.put("delivery.timeout.ms", (int) DELIVERY.toMillis());
     settings.put("max.block.ms", DELIVERY.toMillis());
+    return plain(settings);
+  }
+
+  /** A producer with the settings that are given. */
+  static KafkaProducer<byte[], byte[]> plain(Map<String, Object> settings) {
     return new KafkaProducer<>(settings, new ByteArraySerializer(), new ByteArraySerializer());
   }
 

@@ -33,7 +33,13 @@ final class Publishing {
       RowSorter.Topics topics,
       Verdicts verdicts,
       PageSize page,
+      Meter meter,
       LongSupplier nanoTime) {}
+
+  /** Told of what is in Kafka. */
+  interface Meter {
+    void published(List<LedgerRow> rows, long nanos, RelayPosition position);
+  }
 
   /** Told of what Kafka refuses. */
   interface Verdicts {
@@ -104,9 +110,11 @@ final class Publishing {
       }
       return true;
     }
-    with.page().sent(page.rows().size(), with.nanoTime().getAsLong() - begun);
+    long nanos = with.nanoTime().getAsLong() - begun;
+    with.page().sent(page.rows().size(), nanos);
     with.sorter().done(sorted);
     position = next;
+    with.meter().published(sorted.sent(), nanos, next);
     with.ledger().published(sorted.sent());
     return true;
   }

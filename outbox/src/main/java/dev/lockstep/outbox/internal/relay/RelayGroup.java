@@ -3,6 +3,7 @@ package dev.lockstep.outbox.internal.relay;
 import dev.lockstep.outbox.OutboxException;
 import dev.lockstep.outbox.RelayHealth;
 import dev.lockstep.outbox.RelayOptions;
+import dev.lockstep.outbox.RelayStats;
 import dev.lockstep.outbox.internal.sql.Connections;
 import dev.lockstep.outbox.internal.sql.Dialect;
 import dev.lockstep.outbox.internal.write.TopicTable;
@@ -51,6 +52,8 @@ public final class RelayGroup implements AutoCloseable {
   private final TopicTable topics;
   private final RelayOptions options;
   private final Map<Integer, Running> running = new ConcurrentHashMap<>();
+  private final RelayCounters counters = new RelayCounters();
+  private final Map<Integer, Backlog> backlogs = new ConcurrentHashMap<>();
   private final KafkaConsumer<byte[], byte[]> consumer;
   private final Thread thread;
   private final Destinations destinations;
@@ -73,7 +76,8 @@ public final class RelayGroup implements AutoCloseable {
             destinations,
             options,
             () -> running.containsKey(0),
-            this::wake);
+            this::wake,
+            this::measure);
     Map<String, Object> settings = options.config().client();
     // shards that stay with their relay go on while others move
     settings.put("partition.assignment.strategy", CooperativeStickyAssignor.class.getName());
@@ -178,6 +182,28 @@ public final class RelayGroup implements AutoCloseable {
     return new RelayHealth(states, faults, List.copyOf(blocked), Optional.ofNullable(group));
   }
 
+  public RelayStats stats() {
+    return new RelayStats(
+        counters.rows.sum(),
+        counters.commits.sum(),
+        Duration.ofNanos(counters.commitNanos.sum()),
+        Duration.ofMillis(counters.latencyMillis.sum()),
+        backlogs.values().stream().mapToLong(Backlog::rows).sum(),
+        Duration.ofMillis(
+            backlogs.values().stream().mapToLong(Backlog::oldestMillis).max().orElse(0)));
+  }
+
+  /** A shard that waits for Kafka cannot say how much waits behind it: so it is looked at. */
+  private void measure(Connection connection) throws SQLException {
+    for (Map.Entry<Integer, Running> own : running.entrySet()) {
+      RelayPosition position = own.getValue().relay().position();
+      if (position != null) {
+        backlogs.put(own.getKey(), Backlog.of(connection, own.getKey(), position));
+      }
+    }
+    backlogs.keySet().retainAll(running.keySet());
+  }
+
   @Override
   public void close() {
     stopping = true;
@@ -254,7 +280,14 @@ public final class RelayGroup implements AutoCloseable {
         int shard = partition.partition();
         ShardRelay relay =
             new ShardRelay(
-                dataSource, dialect, topics, destinations, options, shard, () -> fenced = true);
+                dataSource,
+                dialect,
+                topics,
+                destinations,
+                options,
+                counters,
+                shard,
+                () -> fenced = true);
         Thread own = new Thread(relay, "outbox-" + options.name() + "-" + shard);
         own.setDaemon(true);
         running.put(shard, new Running(relay, own));

@@ -48,6 +48,7 @@ final class ShardRelay implements Runnable {
   private final TopicTable topics;
   private final Destinations destinations;
   private final RelayOptions options;
+  private final RelayCounters counters;
   private final int shard;
   private final Runnable fenced;
   private final Semaphore wakeUp = new Semaphore(0);
@@ -59,6 +60,7 @@ final class ShardRelay implements Runnable {
   private volatile boolean stopping;
   private volatile String state = "STARTING";
   private volatile @Nullable String fault;
+  private volatile @Nullable RelayPosition reached;
   private volatile List<String> blocked = List.of();
 
   /**
@@ -71,6 +73,7 @@ final class ShardRelay implements Runnable {
       TopicTable topics,
       Destinations destinations,
       RelayOptions options,
+      RelayCounters counters,
       int shard,
       Runnable fenced) {
     this.dataSource = dataSource;
@@ -78,6 +81,7 @@ final class ShardRelay implements Runnable {
     this.topics = topics;
     this.destinations = destinations;
     this.options = options;
+    this.counters = counters;
     this.shard = shard;
     this.fenced = fenced;
     this.page = new PageSize(options.pageRows(), options.transactionTimeout().toNanos() / 4);
@@ -96,6 +100,11 @@ final class ShardRelay implements Runnable {
 
   String state() {
     return state;
+  }
+
+  /** How far it is; null: not known yet. */
+  @Nullable RelayPosition position() {
+    return reached;
   }
 
   @Nullable String fault() {
@@ -189,8 +198,17 @@ final class ShardRelay implements Runnable {
       Publishing publishing =
           new Publishing(
               new Publishing.Surroundings(
-                  ledger, parked, lane, sorter, known, verdicts(), page, System::nanoTime),
+                  ledger,
+                  parked,
+                  lane,
+                  sorter,
+                  known,
+                  verdicts(),
+                  page,
+                  meter(connection),
+                  System::nanoTime),
               position);
+      reached = position;
       stream(publishing, connection, lane, sorter);
     }
   }
@@ -278,6 +296,20 @@ final class ShardRelay implements Runnable {
   private ProducerRecord<byte[], byte[]> positionRecord(RelayPosition position) {
     byte[] key = Integer.toString(shard).getBytes(StandardCharsets.UTF_8);
     return new ProducerRecord<>(options.positionsTopic(), shard, key, position.encode());
+  }
+
+  private Publishing.Meter meter(Connection connection) throws SQLException {
+    // rows bear the database's time
+    long ahead;
+    try (Statement statement = connection.createStatement();
+        ResultSet row = statement.executeQuery("SELECT " + dialect.now())) {
+      row.next();
+      ahead = row.getLong(1) - System.currentTimeMillis();
+    }
+    return (rows, nanos, position) -> {
+      counters.published(rows, nanos, System.currentTimeMillis() + ahead);
+      reached = position;
+    };
   }
 
   private Publishing.Verdicts verdicts() {
