@@ -70,9 +70,36 @@ class BenchmarkIT {
     assertThat(code).isZero();
     JsonNode results =
         new ObjectMapper().readTree(directory.resolve("outbox.json").toFile()).get("results");
-    // two lanes of ours and two others drained, three of them followed: three and two metrics
-    assertThat(results).hasSize(4 * 3 + 3 * 2);
+    // each way of each system is drained, with three metrics; followed, with two, are all but the
+    // limit, and Debezium once
+    assertThat(results).hasSize(8 * 3 + 6 * 2);
+    assertThat(results)
+        .extracting(line -> line.get("system").asText())
+        .containsOnly("lockstep", "limit", "debezium", "gruelbox", "namastack", "flag-poller");
+    assertThat(results)
+        .filteredOn(line -> line.get("metric").asText().equals("drain_rows_per_second"))
+        .hasSize(8)
+        .allSatisfy(
+            line -> {
+              assertThat(line.get("workload").asText()).isEqualTo("backlog of 1,000 rows");
+              assertThat(line.get("median").asDouble()).isPositive();
+            });
+    // who reads the log leaves no dead rows, who marks or removes each row leaves one or two of it
+    assertThat(deadRows(results, "debezium", "streaming")).isZero();
+    assertThat(deadRows(results, "flag-poller", "polling")).isEqualTo(1);
+    assertThat(deadRows(results, "gruelbox", "unordered")).isEqualTo(2);
     assertThat(Files.readString(directory.resolve("outbox.svg"))).contains("<svg");
+  }
+
+  private static double deadRows(JsonNode results, String system, String variant) {
+    for (JsonNode line : results) {
+      if (line.get("metric").asText().equals("dead_rows_per_row")
+          && line.get("system").asText().equals(system)
+          && line.get("variant").asText().equals(variant)) {
+        return line.get("median").asDouble();
+      }
+    }
+    throw new AssertionError(system + " " + variant + " has no dead_rows_per_row");
   }
 
   @Test

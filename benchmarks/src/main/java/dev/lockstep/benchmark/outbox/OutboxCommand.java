@@ -1,7 +1,10 @@
 package dev.lockstep.benchmark.outbox;
 
+import dev.lockstep.benchmark.outbox.system.DebeziumOutbox;
 import dev.lockstep.benchmark.outbox.system.FlagPoller;
+import dev.lockstep.benchmark.outbox.system.GruelboxOutbox;
 import dev.lockstep.benchmark.outbox.system.LockstepOutbox;
+import dev.lockstep.benchmark.outbox.system.NamastackOutbox;
 import dev.lockstep.benchmark.outbox.system.PageAndSend;
 import dev.lockstep.benchmark.report.Machine;
 import dev.lockstep.benchmark.report.Report;
@@ -51,7 +54,10 @@ public final class OutboxCommand implements Callable<Integer> {
       names = "--rows",
       paramLabel = "N",
       defaultValue = "200000",
-      description = "Rows of a backlog; a multiple of ten. Default: 200000.")
+      description = {
+        "Rows of a backlog; a multiple of ten. Default: 200000.",
+        "gruelbox and namastack are slow and drain at most 20000; rates are compared."
+      })
   private long rows;
 
   @Option(
@@ -91,7 +97,7 @@ public final class OutboxCommand implements Callable<Integer> {
       names = "--peers",
       split = ",",
       paramLabel = "NAME",
-      defaultValue = "limit,flag-poller",
+      defaultValue = "limit,debezium,gruelbox,namastack,flag-poller",
       description = "Whom to measure beside Lockstep; none: nobody. Default: all.")
   private List<String> peers = List.of();
 
@@ -136,8 +142,8 @@ public final class OutboxCommand implements Callable<Integer> {
         }
       }
       for (int round = 0; round < rounds && seconds > 0; round++) {
-        for (OutboxSystem system : systems.stream().filter(OutboxSystem::isRelay).toList()) {
-          for (String variant : system.variants()) {
+        for (OutboxSystem system : systems) {
+          for (String variant : system.variants().stream().filter(system::isRelay).toList()) {
             run.latency(system, variant, perSecond, Duration.ofSeconds(seconds));
           }
         }
@@ -178,7 +184,13 @@ public final class OutboxCommand implements Callable<Integer> {
 
   private List<OutboxSystem> systems() {
     Map<String, OutboxSystem> known = new LinkedHashMap<>();
-    for (OutboxSystem peer : List.of(new PageAndSend(), new FlagPoller())) {
+    for (OutboxSystem peer :
+        List.of(
+            new PageAndSend(),
+            new DebeziumOutbox(),
+            new GruelboxOutbox(),
+            new NamastackOutbox(),
+            new FlagPoller())) {
       known.put(peer.name(), peer);
     }
     List<OutboxSystem> systems = new ArrayList<>();

@@ -30,10 +30,38 @@ public interface OutboxSystem {
   /**
    * Tells whether latency at a steady load means anything here.
    *
+   * @param variant one of {@link #variants}
    * @return false: only the drain rate is measured
    */
-  default boolean isRelay() {
+  default boolean isRelay(String variant) {
     return true;
+  }
+
+  /**
+   * Returns the largest backlog that is drained. Who is slow drains less, as rates are compared.
+   *
+   * @return rows, a multiple of ten
+   */
+  default long mostRows() {
+    return Long.MAX_VALUE;
+  }
+
+  /**
+   * Returns how many connections its pool needs to be at its best.
+   *
+   * @return size of the pool
+   */
+  default int connections() {
+    return 12;
+  }
+
+  /**
+   * Tells whether a row that comes twice though nothing failed breaks a promise.
+   *
+   * @return false: repeated rows are told, and are no violation
+   */
+  default boolean neverRepeats() {
+    return false;
   }
 
   /**
@@ -50,7 +78,8 @@ public interface OutboxSystem {
   interface Outlet extends AutoCloseable {
 
     /**
-     * Stores many rows, in many transactions, by the database itself.
+     * Stores many rows, in many transactions, before the relay runs. Payloads begin with the number
+     * of their row.
      *
      * @param rows how many, with keys {@code key-0} to {@code key-9999} in turn
      * @throws SQLException from the database
@@ -67,7 +96,8 @@ public interface OutboxSystem {
     void publish(String key, byte[] payload) throws SQLException;
 
     /**
-     * Starts what publishes.
+     * Starts what publishes, and returns once it reads or is about to: what is done once before is
+     * no part of the drain rate.
      *
      * @throws Exception when it cannot be started
      */

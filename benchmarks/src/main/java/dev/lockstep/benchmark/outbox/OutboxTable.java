@@ -32,8 +32,12 @@ final class OutboxTable {
         for (Measured other : of) {
           if (!other.system().equals("lockstep") && other.median() > 0) {
             text.append(
-                "    lockstep %s is %.2f of %s%n"
-                    .formatted(own.variant(), own.median() / other.median(), other.system()));
+                "    lockstep %s is %.2f of %s %s%n"
+                    .formatted(
+                        own.variant(),
+                        own.median() / other.median(),
+                        other.system(),
+                        other.variant()));
           }
         }
       }

@@ -18,4 +18,7 @@ public record Place(HikariDataSource dataSource, LockstepConfig config, String t
 
   /** Keys of a backlog. */
   public static final int KEYS = 10_000;
+
+  /** What fills a payload: text, as who stores JSON would pay for other bytes. */
+  public static final String FILLER = "payload ";
 }

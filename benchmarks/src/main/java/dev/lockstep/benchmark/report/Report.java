@@ -72,7 +72,8 @@ public record Report(
             chart.addSeries(
                 name,
                 workloads,
-                workloads.stream().map(w -> byWorkload.getOrDefault(w, Double.NaN)).toList()));
+                // null where it was not measured: a NaN would get into the drawing
+                workloads.stream().map(byWorkload::get).toList()));
     String path = file.toString();
     VectorGraphicsEncoder.saveVectorGraphic(
         chart, path.substring(0, path.length() - ".svg".length()), VectorGraphicsFormat.SVG);

@@ -9,11 +9,17 @@ import java.sql.Statement;
 final class Fill {
 
   /** Key of row {@code n}. */
-  static final String KEY = "convert_to('key-' || (n %% %d), 'UTF8')".formatted(Place.KEYS);
+  static final String KEY_TEXT = "'key-' || (n %% %d)".formatted(Place.KEYS);
 
   /** A payload that is not the same in each row. */
-  static final String PAYLOAD =
-      "convert_to(rpad(n::text, %d, 'payload '), 'UTF8')".formatted(Place.PAYLOAD);
+  static final String PAYLOAD_TEXT =
+      "rpad(n::text, %d, '%s')".formatted(Place.PAYLOAD, Place.FILLER);
+
+  /** {@link #KEY_TEXT} as bytes. */
+  static final String KEY = "convert_to(%s, 'UTF8')".formatted(KEY_TEXT);
+
+  /** {@link #PAYLOAD_TEXT} as bytes. */
+  static final String PAYLOAD = "convert_to(%s, 'UTF8')".formatted(PAYLOAD_TEXT);
 
   private static final int ROWS_IN_A_TRANSACTION = 10;
 

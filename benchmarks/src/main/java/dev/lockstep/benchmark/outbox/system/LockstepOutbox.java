@@ -38,6 +38,11 @@ public final class LockstepOutbox implements OutboxSystem {
   }
 
   @Override
+  public boolean neverRepeats() {
+    return true;
+  }
+
+  @Override
   public Outlet open(Place place, String variant) throws Exception {
     Outbox outbox = new Outbox(place.dataSource());
     outbox.migrate();

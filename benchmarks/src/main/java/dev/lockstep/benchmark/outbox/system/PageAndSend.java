@@ -51,7 +51,7 @@ public final class PageAndSend implements OutboxSystem {
   }
 
   @Override
-  public boolean isRelay() {
+  public boolean isRelay(String variant) {
     return false;
   }
 
