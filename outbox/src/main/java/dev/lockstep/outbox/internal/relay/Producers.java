@@ -29,7 +29,10 @@ final class Producers {
     settings.put("delivery.timeout.ms", (int) DELIVERY.toMillis());
     settings.put("request.timeout.ms", "4000");
     settings.put("max.block.ms", DELIVERY.toMillis());
+    // a transaction that begins while the markers of the last one are written is sent back: its
+    // pauses must not double
     settings.put("retry.backoff.ms", "5");
+    settings.put("retry.backoff.max.ms", "5");
     return plain(settings);
   }
 
