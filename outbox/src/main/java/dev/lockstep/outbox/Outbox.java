@@ -175,7 +175,7 @@ public final class Outbox {
    */
   public DataSource publishing() {
     return PublishingConnection.wrap(
-        dataSource, connection -> new MessageBuffer(connection, topics, order), this::committed);
+        dataSource, () -> new MessageBuffer(topics, order), this::committed);
   }
 
   /**
@@ -190,11 +190,7 @@ public final class Outbox {
    *     registered, or the message is too large
    */
   public void publish(Connection connection, OutboxMessage message) throws SQLException {
-    if (connection.getAutoCommit()) {
-      throw new OutboxException(
-          "Message %s to '%s' was published outside a transaction: the connection is in auto-commit mode; call setAutoCommit(false)"
-              .formatted(message.id(), message.topic()));
-    }
+    requireTransaction(connection, message);
     if (connection.isWrapperFor(PublishingConnection.class)) {
       try (Statement none = connection.createStatement()) {
         // nothing is sent, but a pool above learns that there is something to roll back
@@ -202,20 +198,19 @@ public final class Outbox {
       }
       connection.unwrap(PublishingConnection.class).publish(message);
     } else {
-      MessageBuffer buffer = new MessageBuffer(connection, topics, order);
-      buffer.add(message);
-      boolean unused = buffer.flush();
+      MessageBuffer buffer = new MessageBuffer(topics, order);
+      buffer.add(connection, message);
+      boolean unused = buffer.flush(connection);
     }
   }
 
   /**
    * Makes the buffer of a transaction that a transaction manager ends: see {@link OutboxBuffer}.
    *
-   * @param connection takes part in the transaction; stays usable until its end
    * @return empty buffer
    */
-  public OutboxBuffer buffer(Connection connection) {
-    return new OutboxBuffer(new MessageBuffer(connection, topics, order), this::committed);
+  public OutboxBuffer buffer() {
+    return new OutboxBuffer(new MessageBuffer(topics, order), this::committed);
   }
 
   /**
@@ -240,6 +235,14 @@ public final class Outbox {
   /** No longer calls back. */
   void forget(Runnable listener) {
     commitListeners.remove(listener);
+  }
+
+  static void requireTransaction(Connection connection, OutboxMessage message) throws SQLException {
+    if (connection.getAutoCommit()) {
+      throw new OutboxException(
+          "Message %s to '%s' was published outside a transaction: the connection is in auto-commit mode; call setAutoCommit(false)"
+              .formatted(message.id(), message.topic()));
+    }
   }
 
   private void committed() {

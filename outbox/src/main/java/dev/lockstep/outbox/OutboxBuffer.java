@@ -1,6 +1,7 @@
 package dev.lockstep.outbox;
 
 import dev.lockstep.outbox.internal.write.MessageBuffer;
+import java.sql.Connection;
 import java.sql.SQLException;
 
 /**
@@ -9,7 +10,8 @@ import java.sql.SQLException;
  *
  * <p>The integration calls {@link #flush} just before the commit, when nothing else will be written
  * (after the flush of a persistence context), then {@link #committed} behind it, or {@link #clear}
- * after a rollback. For one thread.
+ * after a rollback. Each call may bring another connection, as long as it takes part in the
+ * transaction. For one thread.
  */
 public final class OutboxBuffer {
 
@@ -25,21 +27,35 @@ public final class OutboxBuffer {
   /**
    * Keeps a message until {@link #flush}.
    *
+   * @param connection takes part in the transaction; only used to look at registered topics
    * @param message the message; at most the topic's {@code max_bytes}
-   * @throws OutboxException when its topic is not registered or it is too large
+   * @throws SQLException from the database
+   * @throws OutboxException when the connection commits each statement by itself, the topic is not
+   *     registered, or the message is too large; it is not kept
    */
-  public void publish(OutboxMessage message) {
-    messages.add(message);
+  public void publish(Connection connection, OutboxMessage message) throws SQLException {
+    Outbox.requireTransaction(connection, message);
+    messages.add(connection, message);
   }
 
   /**
-   * Stores what is kept with the transaction of the connection, in one round trip. May be called
-   * again: what was published meanwhile follows.
+   * Stores what is kept, in one round trip. May be called again: what was published meanwhile
+   * follows.
    *
+   * @param connection takes part in the transaction; untouched when nothing is kept
    * @throws SQLException from the database: the transaction must be rolled back
    */
-  public void flush() throws SQLException {
-    stored |= messages.flush();
+  public void flush(Connection connection) throws SQLException {
+    stored |= messages.flush(connection);
+  }
+
+  /**
+   * Tells whether a flush would store nothing.
+   *
+   * @return true when nothing is kept
+   */
+  public boolean isEmpty() {
+    return messages.isEmpty();
   }
 
   /**

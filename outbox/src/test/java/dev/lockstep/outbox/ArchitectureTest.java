@@ -6,6 +6,7 @@ import com.tngtech.archunit.core.importer.ImportOption;
 import com.tngtech.archunit.junit.AnalyzeClasses;
 import com.tngtech.archunit.junit.ArchTest;
 import com.tngtech.archunit.lang.ArchRule;
+import com.tngtech.archunit.lang.CompositeArchRule;
 
 @AnalyzeClasses(
     packages = "dev.lockstep.outbox",
@@ -31,4 +32,32 @@ class ArchitectureTest {
           .dependOnClassesThat()
           .resideInAnyPackage(
               "dev.lockstep.kernel..", "dev.lockstep.lock..", "dev.lockstep.saga..");
+
+  /** Their libraries are optional: who does not use them does not have them. */
+  @ArchTest
+  static final ArchRule FRAMEWORKS_STAY_IN_THEIR_PACKAGES =
+      CompositeArchRule.of(onlyIn("spring", "org.springframework"))
+          .and(onlyIn("jta", "jakarta.transaction"))
+          .and(onlyIn("jooq", "org.jooq"));
+
+  @ArchTest
+  static final ArchRule INTEGRATIONS_USE_WHAT_IS_PUBLIC =
+      noClasses()
+          .that()
+          .resideInAnyPackage(
+              "dev.lockstep.outbox.spring..",
+              "dev.lockstep.outbox.jta..",
+              "dev.lockstep.outbox.jooq..")
+          .should()
+          .dependOnClassesThat()
+          .resideInAnyPackage("dev.lockstep..internal..", "org.apache.kafka..", "org.postgresql..");
+
+  private static ArchRule onlyIn(String integration, String library) {
+    return noClasses()
+        .that()
+        .resideOutsideOfPackage("dev.lockstep.outbox." + integration + "..")
+        .should()
+        .dependOnClassesThat()
+        .resideInAnyPackage(library + "..", "dev.lockstep.outbox." + integration + "..");
+  }
 }

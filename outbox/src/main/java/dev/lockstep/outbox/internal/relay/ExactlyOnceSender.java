@@ -1,7 +1,6 @@
 package dev.lockstep.outbox.internal.relay;
 
 import java.util.List;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Function;
 import org.apache.kafka.clients.producer.KafkaProducer;
@@ -11,13 +10,6 @@ import org.jspecify.annotations.Nullable;
 
 /** Rows and position in one Kafka transaction. */
 final class ExactlyOnceSender implements LaneSender {
-
-  /**
-   * A transaction that begins while the markers of the one before it are being written is sent back
-   * and tried again: rows that wait a little and go together arrive sooner.
-   */
-  private static final long SPACING_NANOS =
-      TimeUnit.MICROSECONDS.toNanos(Long.getLong("spacing", 3000));
 
   private record Failed(LedgerRow row, Exception cause) {}
 
@@ -67,11 +59,6 @@ final class ExactlyOnceSender implements LaneSender {
       records.rollback();
       throw new RefusedException(failed == null ? null : failed.row(), true, cause);
     }
-  }
-
-  @Override
-  public long spacing() {
-    return SPACING_NANOS;
   }
 
   @Override

@@ -21,11 +21,6 @@ interface LaneSender extends AutoCloseable {
     commit(rows, position, () -> {});
   }
 
-  /** Returns how long to rest between commits when no more rows are known of, in nanoseconds. */
-  default long spacing() {
-    return 0;
-  }
-
   /** Commits a position that was put off, if there is one. */
   default void settle() {}
 

@@ -80,11 +80,6 @@ final class Publishing {
     return page != null && publish(page);
   }
 
-  /** Tells whether the next page is known to be there. */
-  boolean hasMore() {
-    return ahead != null;
-  }
-
   private boolean publish(Page page) throws SQLException {
     Sorted sorted = with.sorter().sort(page.rows());
     if (sorted.passed().isEmpty() && !page.rows().isEmpty()) {

@@ -17,7 +17,6 @@ import java.util.Map;
 import java.util.UUID;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.locks.LockSupport;
 import javax.sql.DataSource;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -250,9 +249,6 @@ final class ShardRelay implements Runnable {
       state = paused ? "PAUSED" : "STREAMING";
       if (!paused && publishing.turn()) {
         pause = SHORTEST_PAUSE_MS;
-        if (!publishing.hasMore()) {
-          LockSupport.parkNanos(lane.spacing());
-        }
         continue;
       }
       lane.idle();

@@ -24,7 +24,7 @@ public final class BufferingTransaction implements OutboxTransaction, AutoClosea
 
   public BufferingTransaction(Connection connection, TopicTable topics, KeyOrder order) {
     this.connection = connection;
-    this.buffer = new MessageBuffer(connection, topics, order);
+    this.buffer = new MessageBuffer(topics, order);
     this.guarded =
         (Connection)
             Proxy.newProxyInstance(
@@ -47,12 +47,12 @@ public final class BufferingTransaction implements OutboxTransaction, AutoClosea
           "Message %s to '%s' was published outside its transaction; publish inside inTransaction"
               .formatted(message.id(), message.topic()));
     }
-    buffer.add(message);
+    buffer.add(connection, message);
   }
 
   /** Inserts what is buffered, in one statement however much it is; true when there was any. */
   public boolean flush() throws SQLException {
-    return buffer.flush();
+    return buffer.flush(connection);
   }
 
   @Override

@@ -17,14 +17,12 @@ import java.util.Map;
  */
 public final class MessageBuffer {
 
-  private final Connection connection;
   private final TopicTable topics;
   private final KeyOrder order;
   private final List<OutboxMessage> messages = new ArrayList<>();
   private final IdentityHashMap<Object, Integer> marks = new IdentityHashMap<>();
 
-  public MessageBuffer(Connection connection, TopicTable topics, KeyOrder order) {
-    this.connection = connection;
+  public MessageBuffer(TopicTable topics, KeyOrder order) {
     this.topics = topics;
     this.order = order;
   }
@@ -32,9 +30,11 @@ public final class MessageBuffer {
   /**
    * Keeps a message.
    *
+   * @param connection of the transaction; not kept: some transaction managers lend another each
+   *     time
    * @throws OutboxException when its topic is not registered or it is too large
    */
-  public void add(OutboxMessage message) {
+  public void add(Connection connection, OutboxMessage message) {
     TopicTable.Topic topic = topics.get(message.topic(), connection);
     int bytes = bytes(message);
     if (bytes > topic.maxBytes()) {
@@ -46,7 +46,7 @@ public final class MessageBuffer {
   }
 
   /** Stores what is kept, in one round trip however much it is; true when there was any. */
-  public boolean flush() throws SQLException {
+  public boolean flush(Connection connection) throws SQLException {
     if (messages.isEmpty()) {
       return false;
     }
@@ -55,6 +55,11 @@ public final class MessageBuffer {
     messages.clear();
     marks.clear();
     return true;
+  }
+
+  /** True when there is nothing to store. */
+  public boolean isEmpty() {
+    return messages.isEmpty();
   }
 
   /** A savepoint was set; whatever names it is compared by identity. */

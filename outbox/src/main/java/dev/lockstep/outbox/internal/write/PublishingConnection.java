@@ -8,7 +8,7 @@ import java.lang.reflect.Method;
 import java.lang.reflect.Proxy;
 import java.sql.Connection;
 import java.sql.Savepoint;
-import java.util.function.Function;
+import java.util.function.Supplier;
 import javax.sql.DataSource;
 import org.jspecify.annotations.Nullable;
 
@@ -33,7 +33,7 @@ public interface PublishingConnection {
    * @param committed called after each commit that published
    */
   static DataSource wrap(
-      DataSource dataSource, Function<Connection, MessageBuffer> buffers, Runnable committed) {
+      DataSource dataSource, Supplier<MessageBuffer> buffers, Runnable committed) {
     return (DataSource)
         Proxy.newProxyInstance(
             PublishingConnection.class.getClassLoader(),
@@ -41,7 +41,7 @@ public interface PublishingConnection {
             (proxy, method, arguments) -> {
               Object result = Calls.invoke(dataSource, method, arguments);
               return result instanceof Connection connection
-                  ? wrap(connection, buffers.apply(connection), committed)
+                  ? wrap(connection, buffers.get(), committed)
                   : result;
             });
   }
@@ -63,7 +63,7 @@ public interface PublishingConnection {
       Object first = arguments == null || arguments.length == 0 ? null : arguments[0];
       switch (method.getName()) {
         case "publish" -> {
-          buffer.add((OutboxMessage) requireNonNull(first));
+          buffer.add(connection, (OutboxMessage) requireNonNull(first));
           return null;
         }
         case "unwrap", "isWrapperFor" -> {
@@ -108,7 +108,7 @@ public interface PublishingConnection {
 
     private @Nullable Object committing(Method method, @Nullable Object @Nullable [] arguments)
         throws Throwable {
-      boolean published = buffer.flush();
+      boolean published = buffer.flush(connection);
       Object result = invoke(connection, method, arguments);
       if (published) {
         committed.run();
