@@ -9,7 +9,9 @@ import java.sql.Connection;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.function.Supplier;
 import javax.sql.DataSource;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -60,6 +62,7 @@ public final class Outbox {
   private final KeyOrder order;
   private final TopicTable topics;
   private final List<Runnable> commitListeners = new CopyOnWriteArrayList<>();
+  private final List<Supplier<Map<String, String>>> headers = new CopyOnWriteArrayList<>();
 
   /**
    * Uses a data source whose schema has the outbox tables.
@@ -150,7 +153,7 @@ public final class Outbox {
       connection.setAutoCommit(false);
       T result;
       boolean published;
-      try (BufferingTransaction tx = new BufferingTransaction(connection, topics, order)) {
+      try (BufferingTransaction tx = new BufferingTransaction(connection, messages())) {
         result = work.run(tx);
         published = tx.flush();
         connection.commit();
@@ -174,8 +177,7 @@ public final class Outbox {
    * @return data source that takes its connections from that of this outbox
    */
   public DataSource publishing() {
-    return PublishingConnection.wrap(
-        dataSource, () -> new MessageBuffer(topics, order), this::committed);
+    return PublishingConnection.wrap(dataSource, this::messages, this::committed);
   }
 
   /**
@@ -198,7 +200,7 @@ public final class Outbox {
       }
       connection.unwrap(PublishingConnection.class).publish(message);
     } else {
-      MessageBuffer buffer = new MessageBuffer(topics, order);
+      MessageBuffer buffer = messages();
       buffer.add(connection, message);
       boolean unused = buffer.flush(connection);
     }
@@ -210,7 +212,7 @@ public final class Outbox {
    * @return empty buffer
    */
   public OutboxBuffer buffer() {
-    return new OutboxBuffer(new MessageBuffer(topics, order), this::committed);
+    return new OutboxBuffer(messages(), this::committed);
   }
 
   /**
@@ -230,6 +232,33 @@ public final class Outbox {
    */
   public void onCommit(Runnable listener) {
     commitListeners.add(listener);
+  }
+
+  /**
+   * Adds headers to each message that is published from now on, such as those of a trace: {@code
+   * outbox.addHeaders(TraceContext::headers)}.
+   *
+   * @param supplier called on the publishing thread, for each message; a header that the message
+   *     has already is left as it is
+   */
+  public void addHeaders(Supplier<Map<String, String>> supplier) {
+    headers.add(supplier);
+  }
+
+  private MessageBuffer messages() {
+    return new MessageBuffer(topics, order, this::withHeaders);
+  }
+
+  private OutboxMessage withHeaders(OutboxMessage published) {
+    OutboxMessage message = published;
+    for (Supplier<Map<String, String>> supplier : headers) {
+      for (Map.Entry<String, String> header : supplier.get().entrySet()) {
+        if (!message.headers().containsKey(header.getKey())) {
+          message = message.withHeader(header.getKey(), header.getValue());
+        }
+      }
+    }
+    return message;
   }
 
   /** No longer calls back. */

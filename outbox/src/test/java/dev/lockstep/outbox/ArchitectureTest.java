@@ -38,7 +38,8 @@ class ArchitectureTest {
   static final ArchRule FRAMEWORKS_STAY_IN_THEIR_PACKAGES =
       CompositeArchRule.of(onlyIn("spring", "org.springframework"))
           .and(onlyIn("jta", "jakarta.transaction"))
-          .and(onlyIn("jooq", "org.jooq"));
+          .and(onlyIn("jooq", "org.jooq"))
+          .and(onlyIn("otel", "io.opentelemetry"));
 
   @ArchTest
   static final ArchRule INTEGRATIONS_USE_WHAT_IS_PUBLIC =
@@ -47,7 +48,8 @@ class ArchitectureTest {
           .resideInAnyPackage(
               "dev.lockstep.outbox.spring..",
               "dev.lockstep.outbox.jta..",
-              "dev.lockstep.outbox.jooq..")
+              "dev.lockstep.outbox.jooq..",
+              "dev.lockstep.outbox.otel..")
           .should()
           .dependOnClassesThat()
           .resideInAnyPackage("dev.lockstep..internal..", "org.apache.kafka..", "org.postgresql..");

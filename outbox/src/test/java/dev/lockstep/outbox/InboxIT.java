@@ -1,6 +1,7 @@
 package dev.lockstep.outbox;
 
 import static dev.lockstep.outbox.OutboxWorld.message;
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
@@ -9,13 +10,14 @@ import dev.lockstep.outbox.InboxOptions.Mode;
 import dev.lockstep.outbox.OffsetInbox.Claim;
 import dev.lockstep.outbox.SequenceInbox.Kind;
 import dev.lockstep.outbox.SequenceInbox.Verdict;
+import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.schema.RowSource;
 import dev.lockstep.testkit.kafka.BrokerProfile;
 import dev.lockstep.testkit.kafka.KafkaCluster;
 import dev.lockstep.testkit.process.ChildJvm;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.sql.Connection;
+import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
@@ -327,6 +329,45 @@ class InboxIT {
     }
   }
 
+  @Test
+  void sampleOfThePageBillsEachOrderOnce() throws Exception {
+    try (OutboxWorld world = world(TestDatabase.Kind.H2);
+        OutboxRelay relay = relay(world, Lane.EXACTLY_ONCE)) {
+      world.execute("CREATE TABLE invoice (order_id varchar(40) PRIMARY KEY)");
+      String invoices = world.createTopic(world.options.name() + "-invoices", 1, Map.of());
+      world.outbox.register(invoices, Lane.EXACTLY_ONCE, 0);
+      world.publish(message(topic(world), "o1", "placed"), message(topic(world), "o2", "placed"));
+      try (InboxConsumer consumer = billing(world.outbox, world.config, topic(world), invoices)) {
+        soon(
+            () ->
+                assertThat(world.read(invoices))
+                    .containsExactlyInAnyOrder("o1=billed", "o2=billed"));
+        assertThat(consumer.health().isHealthy()).isTrue();
+      }
+      assertThat(column(world, "SELECT order_id FROM invoice")).containsExactly("o1", "o2");
+      assertThat(relay.health().isHealthy()).isTrue();
+    }
+  }
+
+  // tag::inbox[]
+  static InboxConsumer billing(
+      Outbox outbox, LockstepConfig config, String orders, String invoices) {
+    return InboxConsumer.start(
+        outbox,
+        InboxOptions.of(config, "billing", Mode.OFFSETS, orders),
+        (tx, record) -> {
+          String order = new String(record.key(), UTF_8);
+          try (PreparedStatement insert =
+              tx.connection().prepareStatement("INSERT INTO invoice VALUES (?)")) {
+            insert.setString(1, order);
+            insert.executeUpdate();
+          }
+          tx.publish(OutboxMessage.of(invoices, order, "billed".getBytes(UTF_8)));
+        });
+  }
+
+  // end::inbox[]
+
   private static Verdict taken(
       OutboxWorld world, SequenceInbox inbox, UUID source, long epoch, long n) throws SQLException {
     RowSource row = new RowSource(source, 1, epoch, n, UUID.randomUUID());
@@ -385,7 +426,7 @@ class InboxIT {
   }
 
   private static String text(byte[] bytes) {
-    return new String(bytes, StandardCharsets.UTF_8);
+    return new String(bytes, UTF_8);
   }
 
   private static void soon(ThrowingRunnable assertion) {

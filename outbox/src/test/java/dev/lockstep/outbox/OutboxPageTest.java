@@ -16,6 +16,7 @@ class OutboxPageTest {
 
   @ParameterizedTest
   @CsvSource({
+    "InboxIT, inbox",
     "SpringOutboxIT, spring",
     "SpringOutboxIT, transactional",
     "JtaOutboxIT, jta",

@@ -7,10 +7,21 @@ import static org.awaitility.Awaitility.await;
 
 import com.zaxxer.hikari.HikariConfig;
 import com.zaxxer.hikari.HikariDataSource;
+import dev.lockstep.outbox.otel.TraceContext;
 import dev.lockstep.testkit.postgres.PostgresServer;
+import io.opentelemetry.api.GlobalOpenTelemetry;
+import io.opentelemetry.api.OpenTelemetry;
+import io.opentelemetry.api.trace.Span;
+import io.opentelemetry.api.trace.SpanContext;
+import io.opentelemetry.api.trace.TraceFlags;
+import io.opentelemetry.api.trace.TraceState;
+import io.opentelemetry.api.trace.propagation.W3CTraceContextPropagator;
+import io.opentelemetry.context.Scope;
+import io.opentelemetry.context.propagation.ContextPropagators;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.Connection;
+import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Savepoint;
@@ -310,5 +321,46 @@ class WriterIT {
       }
     }
     return stored;
+  }
+
+  @Test
+  void tracesGoOnBehindTheOutboxAndHeadersOfAMessageStay() throws Exception {
+    GlobalOpenTelemetry.resetForTest();
+    GlobalOpenTelemetry.set(
+        OpenTelemetry.propagating(
+            ContextPropagators.create(W3CTraceContextPropagator.getInstance())));
+    String trace = "0af7651916cd43dd8448eb211c80319c";
+    Span span =
+        Span.wrap(
+            SpanContext.create(
+                trace, "b7ad6b7169203331", TraceFlags.getSampled(), TraceState.getDefault()));
+    outbox.addHeaders(TraceContext::headers);
+    try (Scope scope = span.makeCurrent()) {
+      outbox.inTransaction(
+          tx -> {
+            tx.publish(OutboxMessage.of(TOPIC, "traced", new byte[1]));
+            tx.publish(
+                OutboxMessage.of(TOPIC, "own", new byte[1]).withHeader("traceparent", "mine"));
+          });
+    } finally {
+      GlobalOpenTelemetry.resetForTest();
+    }
+    outbox.inTransaction(tx -> tx.publish(OutboxMessage.of(TOPIC, "untraced", new byte[1])));
+    assertThat(headers("traced")).isEqualTo("{traceparent,00-" + trace + "-b7ad6b7169203331-01}");
+    assertThat(headers("own")).isEqualTo("{traceparent,mine}");
+    assertThat(headers("untraced")).isEqualTo("{}");
+  }
+
+  private String headers(String key) throws SQLException {
+    try (Connection connection = pool.getConnection();
+        PreparedStatement select =
+            connection.prepareStatement(
+                "SELECT headers::text FROM lockstep_outbox WHERE msg_key = convert_to(?, 'UTF8')")) {
+      select.setString(1, key);
+      try (ResultSet row = select.executeQuery()) {
+        row.next();
+        return row.getString(1);
+      }
+    }
   }
 }

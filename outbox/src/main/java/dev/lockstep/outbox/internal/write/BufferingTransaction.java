@@ -1,6 +1,5 @@
 package dev.lockstep.outbox.internal.write;
 
-import dev.lockstep.outbox.KeyOrder;
 import dev.lockstep.outbox.OutboxException;
 import dev.lockstep.outbox.OutboxMessage;
 import dev.lockstep.outbox.OutboxTransaction;
@@ -22,9 +21,9 @@ public final class BufferingTransaction implements OutboxTransaction, AutoClosea
   private final MessageBuffer buffer;
   private boolean closed;
 
-  public BufferingTransaction(Connection connection, TopicTable topics, KeyOrder order) {
+  public BufferingTransaction(Connection connection, MessageBuffer buffer) {
     this.connection = connection;
-    this.buffer = new MessageBuffer(topics, order);
+    this.buffer = buffer;
     this.guarded =
         (Connection)
             Proxy.newProxyInstance(

@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 
 /**
  * Keeps the messages of a transaction until just before its commit, in step with savepoints:
@@ -19,12 +20,19 @@ public final class MessageBuffer {
 
   private final TopicTable topics;
   private final KeyOrder order;
+  private final UnaryOperator<OutboxMessage> complete;
   private final List<OutboxMessage> messages = new ArrayList<>();
   private final IdentityHashMap<Object, Integer> marks = new IdentityHashMap<>();
 
-  public MessageBuffer(TopicTable topics, KeyOrder order) {
+  /**
+   * Makes an empty one.
+   *
+   * @param complete adds what each message gets on the publishing thread
+   */
+  public MessageBuffer(TopicTable topics, KeyOrder order, UnaryOperator<OutboxMessage> complete) {
     this.topics = topics;
     this.order = order;
+    this.complete = complete;
   }
 
   /**
@@ -34,7 +42,8 @@ public final class MessageBuffer {
    *     time
    * @throws OutboxException when its topic is not registered or it is too large
    */
-  public void add(Connection connection, OutboxMessage message) {
+  public void add(Connection connection, OutboxMessage published) {
+    OutboxMessage message = complete.apply(published);
     TopicTable.Topic topic = topics.get(message.topic(), connection);
     int bytes = bytes(message);
     if (bytes > topic.maxBytes()) {
