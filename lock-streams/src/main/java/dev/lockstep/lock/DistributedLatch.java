@@ -7,6 +7,7 @@ import dev.lockstep.schema.lock.SetLatch;
 import java.time.Duration;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 
 /**
  * A count that many processes wait for, as {@link java.util.concurrent.CountDownLatch} within one.
@@ -20,6 +21,8 @@ public final class DistributedLatch {
 
   private static final String PREFIX = "latch:";
   private static final int NAME_LIMIT = 250;
+  private static final int PAUSE_MS = 20;
+  private static final int ATTEMPTS = 1_500;
 
   private final ClientCore core;
   private final String key;
@@ -47,7 +50,8 @@ public final class DistributedLatch {
    * @param count what must be counted down, 1 to 10,000
    * @param by who closes it, as people name it; up to 256 characters
    * @return completes with false when it is closed already; fails with {@link LockException} when
-   *     the client is closed before the answer
+   *     the client is closed before the answer, or the service refuses for half a minute: its
+   *     reason says why
    */
   public CompletableFuture<Boolean> close(int count, String by) {
     if (count < 1 || count > 10_000 || by.length() > 256) {
@@ -55,9 +59,32 @@ public final class DistributedLatch {
           "Latch '%s': count must be 1 to 10,000 and 'by' have up to 256 characters, are %d and %d"
               .formatted(key, count, by.length()));
     }
+    return close(count, by, ATTEMPTS);
+  }
+
+  /**
+   * Who passes an open latch holds it for a moment, and gives it back without waiting for an
+   * answer: that is no latch that is closed already.
+   */
+  private CompletableFuture<Boolean> close(int count, String by, int attempts) {
     String id = UUID.randomUUID().toString();
     return core.latch(key, id, replyTo -> new SetLatch(key, (long) count, id, by, replyTo))
-        .thenApply(LatchReply::getAccepted);
+        .thenCompose(
+            reply -> {
+              if (reply.getAccepted() || reply.getCount() > 0) {
+                return CompletableFuture.completedFuture(reply.getAccepted());
+              }
+              if (attempts == 1) {
+                return CompletableFuture.failedFuture(
+                    new LockException(
+                        "Latch '%s' could not be closed for '%s': %s"
+                            .formatted(key, by, reply.getReason())));
+              }
+              return CompletableFuture.supplyAsync(
+                      () -> close(count, by, attempts - 1),
+                      CompletableFuture.delayedExecutor(PAUSE_MS, TimeUnit.MILLISECONDS))
+                  .thenCompose(next -> next);
+            });
   }
 
   /**

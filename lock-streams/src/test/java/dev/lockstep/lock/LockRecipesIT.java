@@ -234,6 +234,18 @@ class LockRecipesIT {
     }
   }
 
+  /** Who had just passed it still held it, and it was taken for closed. */
+  @Test
+  void latchThatSomebodyJustPassedCanBeClosed() throws Exception {
+    try (LockClient other = world.client()) {
+      for (int i = 0; i < 20; i++) {
+        DistributedLatch latch = client.latch("passed-" + i);
+        other.latch("passed-" + i).await(WAIT);
+        assertThat(latch.close(1, "test").get(20, TimeUnit.SECONDS)).isTrue();
+      }
+    }
+  }
+
   @Test
   void shedLockRunsAJobInOneProcessOnly() throws Exception {
     LockConfiguration job =

@@ -104,14 +104,25 @@ public final class OffsetInbox {
    * @param connection the handler's open transaction
    * @param claim of this consumer
    * @param nextOffset behind the last record that was handled
+   * @throws ClaimLostException when the row is not as {@link #begin} left it: the transaction was
+   *     taken back in between
    * @throws SQLException from the database
    */
   public void end(Connection connection, Claim claim, long nextOffset) throws SQLException {
     try (PreparedStatement update =
-        connection.prepareStatement("UPDATE lockstep_inbox_offset SET next_offset = ?" + KEY)) {
+        connection.prepareStatement(
+            "UPDATE lockstep_inbox_offset SET next_offset = ?"
+                + KEY
+                + " AND epoch = ? AND next_offset < ?")) {
       update.setLong(1, nextOffset);
       key(update, 2, claim.topicId(), claim.partition());
-      update.executeUpdate();
+      update.setLong(5, claim.epoch());
+      update.setLong(6, nextOffset);
+      if (update.executeUpdate() != 1) {
+        throw new ClaimLostException(
+            "Partition %d of topic %s cannot be moved on to %d for '%s': another claim moved it"
+                .formatted(claim.partition(), claim.topicId(), nextOffset, consumer));
+      }
     }
   }
 

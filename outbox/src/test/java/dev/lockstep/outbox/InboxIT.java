@@ -35,7 +35,10 @@ import java.util.Random;
 import java.util.UUID;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.common.TopicPartition;
 import org.awaitility.core.ThrowingRunnable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -182,6 +185,142 @@ class InboxIT {
           .singleElement()
           .asString()
           .containsIgnoringCase("nowhere");
+      assertThat(relay.health().isHealthy()).isTrue();
+    }
+  }
+
+  /** It came again, and could not be parked again, for ever. */
+  @ParameterizedTest
+  @EnumSource(TestDatabase.Kind.class)
+  void parkedMessageThatComesAgainIsARepeat(TestDatabase.Kind kind) throws Exception {
+    try (OutboxWorld world = world(kind);
+        OutboxRelay relay = relay(world, Lane.EXPRESS)) {
+      String topic = topic(world);
+      world.publish(message(topic, "a", "1"), message(topic, "a", "2"), message(topic, "a", "3"));
+      InboxOptions options =
+          options(world, Mode.IDS).parkingAfter(2).withLongestWait(Duration.ofMillis(100));
+      InboxHandler handler =
+          (tx, record) -> {
+            if (text(record.value()).equals("2")) {
+              throw new StackOverflowError("deep\0");
+            }
+          };
+      try (InboxConsumer consumer = InboxConsumer.start(world.outbox, options, handler)) {
+        soon(() -> assertThat(consumer.health().handled()).isEqualTo(2));
+        soon(() -> assertThat(consumer.health().parked()).isEqualTo(1));
+      }
+      world.kafka().deleteConsumerGroups(List.of(options.consumer())).all().get();
+      try (InboxConsumer consumer = InboxConsumer.start(world.outbox, options, handler)) {
+        soon(() -> assertThat(consumer.health().repeats()).isEqualTo(3));
+        assertThat(consumer.health().isHealthy()).isTrue();
+      }
+      assertThat(world.number("SELECT count(*) FROM lockstep_inbox_parked")).isEqualTo(1);
+      assertThat(relay.health().isHealthy()).isTrue();
+    }
+  }
+
+  /** What failed behind the handler was blamed on the database, and tried for ever. */
+  @Test
+  void answerThatTheDatabaseRefusesIsItsMessagesFault() throws Exception {
+    try (OutboxWorld world = world(TestDatabase.Kind.POSTGRESQL);
+        OutboxRelay relay = relay(world, Lane.EXACTLY_ONCE)) {
+      String topic = topic(world);
+      world.execute("CREATE TABLE checked (v text UNIQUE DEFERRABLE INITIALLY DEFERRED)");
+      for (int i = 1; i <= 6; i++) {
+        world.publish(message(topic, "a", "" + i));
+      }
+      try (InboxConsumer consumer =
+          InboxConsumer.start(
+              world.outbox,
+              options(world, Mode.OFFSETS).parkingAfter(2).withLongestWait(Duration.ofMillis(100)),
+              (tx, record) -> {
+                String value = text(record.value());
+                if (value.equals("2")) {
+                  tx.publish(message(topic, "b", "x").withHeader("bad", "\0"));
+                }
+                if (value.equals("4")) {
+                  // an error that the handler keeps to itself
+                  try (Statement broken = tx.connection().createStatement()) {
+                    broken.execute("SELECT nothing FROM nowhere");
+                  } catch (SQLException e) {
+                    // swallowed
+                  }
+                }
+                try (Statement insert = tx.connection().createStatement()) {
+                  insert.execute(
+                      "INSERT INTO checked VALUES ('" + (value.equals("6") ? "1" : value) + "')");
+                } catch (SQLException e) {
+                  // swallowed as well
+                }
+              })) {
+        soon(
+            () ->
+                assertThat(consumer.health().handled() + consumer.health().parked()).isEqualTo(6));
+        soon(() -> assertThat(consumer.health().isHealthy()).isTrue());
+      }
+      assertThat(column(world, "SELECT v FROM checked ORDER BY v")).containsExactly("1", "3", "5");
+      assertThat(world.number("SELECT count(*) FROM lockstep_inbox_parked")).isEqualTo(3);
+      assertThat(relay.health().isHealthy()).isTrue();
+    }
+  }
+
+  /**
+   * Behind the last record lies a marker; its offset may be gone when the next claim asks for it.
+   */
+  @Test
+  void idleConsumerStandsBehindTheMarkerOfTheLastTransaction() throws Exception {
+    try (OutboxWorld world = world(TestDatabase.Kind.POSTGRESQL);
+        OutboxRelay relay = relay(world, Lane.EXACTLY_ONCE)) {
+      String topic = topic(world);
+      world.publish(message(topic, "a", "1").toPartition(0));
+      try (InboxConsumer consumer =
+          InboxConsumer.start(world.outbox, options(world, Mode.OFFSETS), (tx, record) -> {})) {
+        soon(() -> assertThat(consumer.health().handled()).isEqualTo(1));
+        soon(
+            () ->
+                assertThat(world.number("SELECT max(next_offset) FROM lockstep_inbox_offset"))
+                    .isEqualTo(end(world, topic, 0)));
+        assertThat(consumer.health().isHealthy()).isTrue();
+      }
+      assertThat(relay.health().isHealthy()).isTrue();
+    }
+  }
+
+  @Test
+  void recordsThatWereDeletedUnhandledStopTheirPartitionWithTheRange() throws Exception {
+    List<String> handled = Collections.synchronizedList(new ArrayList<>());
+    InboxHandler handler = (tx, record) -> handled.add(text(record.value()));
+    try (OutboxWorld world = world(TestDatabase.Kind.POSTGRESQL);
+        OutboxRelay relay = relay(world, Lane.EXACTLY_ONCE)) {
+      String topic = topic(world);
+      InboxOptions options = options(world, Mode.OFFSETS);
+      world.publish(message(topic, "a", "1").toPartition(0));
+      try (InboxConsumer consumer = InboxConsumer.start(world.outbox, options, handler)) {
+        soon(() -> assertThat(handled).containsExactly("1"));
+        assertThat(consumer.health().groupFault()).isEmpty();
+      }
+      world.publish(
+          message(topic, "a", "2").toPartition(0), message(topic, "b", "3").toPartition(1));
+      soon(() -> assertThat(world.records(topic)).hasSize(3));
+      long end = end(world, topic, 0);
+      world
+          .kafka()
+          .deleteRecords(Map.of(new TopicPartition(topic, 0), RecordsToDelete.beforeOffset(end)))
+          .all()
+          .get();
+      try (InboxConsumer consumer = InboxConsumer.start(world.outbox, options, handler)) {
+        soon(() -> assertThat(handled).containsExactly("1", "3"));
+        soon(
+            () ->
+                assertThat(consumer.health().faults())
+                    .hasEntrySatisfying(
+                        topic + "-0",
+                        fault -> assertThat(fault).contains("deleted before they were handled")));
+        world.execute("UPDATE lockstep_inbox_offset SET next_offset = " + end + " WHERE part = 0");
+        world.publish(message(topic, "a", "4").toPartition(0));
+        soon(() -> assertThat(handled).containsExactly("1", "3", "4"));
+        soon(() -> assertThat(consumer.health().isHealthy()).isTrue());
+      }
       assertThat(relay.health().isHealthy()).isTrue();
     }
   }
@@ -372,6 +511,16 @@ class InboxIT {
       OutboxWorld world, SequenceInbox inbox, UUID source, long epoch, long n) throws SQLException {
     RowSource row = new RowSource(source, 1, epoch, n, UUID.randomUUID());
     return world.outbox.callInTransaction(tx -> inbox.take(tx.connection(), "t", 0, row));
+  }
+
+  private static long end(OutboxWorld world, String topic, int partition) throws Exception {
+    TopicPartition one = new TopicPartition(topic, partition);
+    return world
+        .kafka()
+        .listOffsets(Map.of(one, OffsetSpec.latest()))
+        .partitionResult(one)
+        .get()
+        .offset();
   }
 
   private OutboxWorld world(TestDatabase.Kind kind) throws Exception {

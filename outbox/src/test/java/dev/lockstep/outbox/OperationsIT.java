@@ -6,6 +6,7 @@ import static org.awaitility.Awaitility.await;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.lockstep.schema.LockstepHeaders;
+import dev.lockstep.schema.RowSource;
 import dev.lockstep.testkit.kafka.BrokerProfile;
 import dev.lockstep.testkit.kafka.KafkaCluster;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
@@ -19,6 +20,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.common.header.Headers;
 import org.awaitility.core.ThrowingRunnable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -122,6 +124,9 @@ class OperationsIT {
         assertThat(LockstepHeaders.text(first.headers(), LockstepHeaders.CE_ID))
             .isEqualTo(
                 LockstepHeaders.text(world.records(topic).get(1).headers(), LockstepHeaders.CE_ID));
+        assertThat(RowSource.of(first.headers()).row())
+            .isEqualTo(RowSource.of(world.records(topic).get(1).headers()).row());
+        assertThat(RowSource.of(first.headers()).n()).isZero();
         world.admin.resume("test", "seen");
         soon(() -> assertThat(world.read(topic)).hasSize(4));
         assertThat(
@@ -129,6 +134,33 @@ class OperationsIT {
                     "SELECT operation FROM lockstep_outbox_operation WHERE operation LIKE 'replay%'"))
             .contains("to replayed-copy");
       }
+    }
+  }
+
+  /** Receivers took two messages with the headers of a third for repeats of it. */
+  @Test
+  void headersThatAreForwardedDoNotReplaceAMessagesIdentity() throws Exception {
+    try (TestDatabase database =
+            TestDatabase.start(TestDatabase.Kind.H2, directory.resolve("forwarded"));
+        OutboxWorld world = new OutboxWorld(cluster, database, "forwarded")) {
+      String topic = world.createTopic("forwarded", 1, Map.of());
+      world.outbox.register(topic, Lane.EXPRESS, 0);
+      OutboxMessage message =
+          message(topic, "a", "1")
+              .withHeader(LockstepHeaders.ROW, "of another")
+              .withHeader(LockstepHeaders.CE_ID, "of another")
+              .withHeader("traceparent", "kept");
+      world.publish(message);
+      try (OutboxRelay relay = OutboxRelay.start(world.outbox, world.options)) {
+        soon(() -> assertThat(world.records(topic)).hasSize(1));
+        assertThat(relay.health().isHealthy()).isTrue();
+      }
+      Headers headers = world.records(topic).get(0).headers();
+      assertThat(RowSource.of(headers).row()).isEqualTo(message.id());
+      assertThat(headers.headers(LockstepHeaders.CE_ID)).hasSize(1);
+      assertThat(LockstepHeaders.text(headers, LockstepHeaders.CE_ID))
+          .isEqualTo(message.id().toString());
+      assertThat(LockstepHeaders.text(headers, "traceparent")).isEqualTo("kept");
     }
   }
 

@@ -177,6 +177,29 @@ class PortableIT {
     }
   }
 
+  /** A DELETE by a list of rows may scan the table, and waits there for who is still writing. */
+  @ParameterizedTest
+  @EnumSource(mode = Mode.EXCLUDE, names = "POSTGRESQL")
+  void openTransactionHoldsUpNoOther(Kind kind) throws Exception {
+    try (OutboxWorld world = world(kind)) {
+      String topic = world.createTopic(world.options.name(), 1, Map.of());
+      world.outbox.register(topic, Lane.EXACTLY_ONCE, 0);
+      try (Connection open = world.dataSource.getConnection();
+          OutboxRelay relay = OutboxRelay.start(world.outbox, world.options)) {
+        open.setAutoCommit(false);
+        world.outbox.publish(open, message(topic, "slow", "1"));
+        for (int i = 0; i < 300; i++) {
+          world.publish(message(topic, "k" + i, "x"));
+        }
+        soon(() -> assertThat(world.records(topic)).hasSize(300));
+        soon(() -> assertThat(world.admin.status().rows()).isZero());
+        assertThat(relay.health().isHealthy()).isTrue();
+        open.commit();
+        soon(() -> assertThat(world.records(topic)).hasSize(301));
+      }
+    }
+  }
+
   @ParameterizedTest
   @EnumSource(mode = Mode.EXCLUDE, names = "POSTGRESQL")
   void writersOfOneKeyWaitForEachOtherWhereTheyAskFor(Kind kind) throws Exception {

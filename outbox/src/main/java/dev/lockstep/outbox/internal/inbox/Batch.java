@@ -4,10 +4,16 @@ import dev.lockstep.outbox.InboxHandler;
 import dev.lockstep.outbox.InboxOptions;
 import dev.lockstep.outbox.InboxOptions.OnFailure;
 import dev.lockstep.outbox.Outbox;
+import dev.lockstep.outbox.OutboxException;
 import dev.lockstep.outbox.OutboxTransaction;
+import dev.lockstep.outbox.internal.write.BufferingTransaction;
 import java.sql.SQLException;
+import java.sql.SQLRecoverableException;
+import java.sql.SQLTransientException;
 import java.sql.Savepoint;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.function.LongSupplier;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -18,6 +24,9 @@ final class Batch {
 
   private static final Logger LOG = LoggerFactory.getLogger(Batch.class);
 
+  /** A fifth of the time after which the group takes a consumer for dead. */
+  private static final long LONGEST_NANOS = TimeUnit.MINUTES.toNanos(1);
+
   /**
    * What became of a batch.
    *
@@ -26,11 +35,11 @@ final class Batch {
    */
   record Outcome(long next, int handled, int repeats, int parked, @Nullable String refused) {}
 
-  /** Thrown by a handler: the message is to blame, not the database. */
-  private static final class HandlerException extends SQLException {
+  /** The message is to blame, not the database. */
+  private static final class RefusedMessageException extends SQLException {
     private static final long serialVersionUID = 1L;
 
-    HandlerException(Exception cause) {
+    RefusedMessageException(Throwable cause) {
       super(cause);
     }
   }
@@ -39,12 +48,14 @@ final class Batch {
   private final InboxOptions options;
   private final InboxHandler handler;
   private final ParkedMessages parked;
+  private final LongSupplier nanoTime;
 
-  Batch(Outbox outbox, InboxOptions options, InboxHandler handler) {
+  Batch(Outbox outbox, InboxOptions options, InboxHandler handler, LongSupplier nanoTime) {
     this.outbox = outbox;
     this.options = options;
     this.handler = handler;
     this.parked = new ParkedMessages(options.consumer());
+    this.nanoTime = nanoTime;
   }
 
   /**
@@ -58,30 +69,69 @@ final class Batch {
     if (attempt == 1) {
       try {
         return outbox.callInTransaction(tx -> whole(tx, records, taken));
-      } catch (HandlerException e) {
+      } catch (SQLException e) {
+        throwIfAway(e);
         LOG.debug("A batch is done again, message by message", e);
       }
     }
-    return outbox.callInTransaction(tx -> oneByOne(tx, records, taken, attempt));
+    try {
+      return outbox.callInTransaction(tx -> oneByOne(tx, records, taken, attempt));
+    } catch (SQLException e) {
+      throwIfAway(e);
+      LOG.debug("The first message of a batch is done again, alone", e);
+    }
+    return alone(records.get(0), taken, attempt);
+  }
+
+  /** What fails with one message alone, at the commit too, is its fault. */
+  private Outcome alone(ConsumerRecord<byte[], byte[]> record, Taken taken, int attempt)
+      throws SQLException {
+    try {
+      return outbox.callInTransaction(tx -> oneByOne(tx, List.of(record), taken, attempt));
+    } catch (SQLException e) {
+      throwIfAway(e);
+      if (!isGivenUp(attempt)) {
+        return new Outcome(record.offset(), 0, 0, 0, String.valueOf(e));
+      }
+      return outbox.callInTransaction(
+          tx -> {
+            taken.begin(tx);
+            park(tx, record, taken, String.valueOf(e));
+            taken.end(tx, record.offset() + 1);
+            return new Outcome(record.offset() + 1, 0, 0, 1, null);
+          });
+    }
   }
 
   private Outcome whole(
       OutboxTransaction tx, List<ConsumerRecord<byte[], byte[]>> records, Taken taken)
       throws SQLException {
     taken.begin(tx);
+    // a deadlock takes the whole transaction back on some databases; a handler that goes on after
+    // it would commit the rest alone. The savepoint is gone then
+    Savepoint whole = tx.connection().setSavepoint();
+    long begun = nanoTime.getAsLong();
     int handled = 0;
+    int seen = 0;
+    long next = records.get(0).offset();
     for (ConsumerRecord<byte[], byte[]> record : records) {
       handled += call(tx, record, taken) ? 1 : 0;
+      seen++;
+      next = record.offset() + 1;
+      if (nanoTime.getAsLong() - begun > LONGEST_NANOS) {
+        break;
+      }
     }
-    long next = records.get(records.size() - 1).offset() + 1;
+    tx.connection().releaseSavepoint(whole);
     taken.end(tx, next);
-    return new Outcome(next, handled, records.size() - handled, 0, null);
+    return new Outcome(next, handled, seen - handled, 0, null);
   }
 
   private Outcome oneByOne(
       OutboxTransaction tx, List<ConsumerRecord<byte[], byte[]>> records, Taken taken, int attempt)
       throws SQLException {
     taken.begin(tx);
+    long begun = nanoTime.getAsLong();
     int handled = 0;
     int repeats = 0;
     int aside = 0;
@@ -91,37 +141,101 @@ final class Batch {
       Savepoint before = tx.connection().setSavepoint();
       try {
         boolean isNew = call(tx, record, taken);
+        store(tx, before);
         handled += isNew ? 1 : 0;
         repeats += isNew ? 0 : 1;
-        tx.connection().releaseSavepoint(before);
-      } catch (HandlerException e) {
+      } catch (RefusedMessageException e) {
         tx.connection().rollback(before);
         refused = String.valueOf(e.getCause());
-        boolean isFirst = record == records.get(0);
-        if (options.onFailure() == OnFailure.WAIT || (isFirst ? attempt : 1) < options.attempts()) {
+        if (!isGivenUp(record == records.get(0) ? attempt : 1)) {
           break;
         }
-        parked.put(tx, record, refused);
+        park(tx, record, taken, refused);
         refused = null;
         aside++;
       }
       next = record.offset() + 1;
+      if (nanoTime.getAsLong() - begun > LONGEST_NANOS) {
+        break;
+      }
     }
     taken.end(tx, next);
     return new Outcome(next, handled, repeats, aside, refused);
   }
 
+  private boolean isGivenUp(int attempt) {
+    return options.onFailure() == OnFailure.PARK && attempt >= options.attempts();
+  }
+
+  /** Its answers are stored now, so that what is wrong with them is known to be its fault. */
+  private static void store(OutboxTransaction tx, Savepoint before) throws SQLException {
+    try {
+      if (tx instanceof BufferingTransaction own) {
+        boolean unused = own.flush();
+      }
+      tx.connection().releaseSavepoint(before);
+    } catch (SQLException e) {
+      throwIfAway(e);
+      throw new RefusedMessageException(e);
+    }
+  }
+
+  /** Remembers it as well: a repeat must not be parked again. */
+  private void park(
+      OutboxTransaction tx, ConsumerRecord<byte[], byte[]> record, Taken taken, String reason)
+      throws SQLException {
+    boolean isNew = true;
+    try {
+      isNew = taken.isNew(tx, record);
+    } catch (OutboxException e) {
+      LOG.debug("A message that cannot be remembered is parked", e);
+    }
+    if (isNew) {
+      parked.put(tx, record, reason);
+    }
+  }
+
   /** Returns false for a repeat. */
   private boolean call(OutboxTransaction tx, ConsumerRecord<byte[], byte[]> record, Taken taken)
-      throws HandlerException {
+      throws SQLException {
     try {
       if (!taken.isNew(tx, record)) {
         return false;
       }
+    } catch (SQLException e) {
+      // another consumer may hold its line: that is not its fault
+      if (isData(e)) {
+        throw new RefusedMessageException(e);
+      }
+      throw e;
+    } catch (RuntimeException e) {
+      throw new RefusedMessageException(e);
+    }
+    try {
       handler.handle(tx, record);
       return true;
-    } catch (Exception e) {
-      throw new HandlerException(e);
+    } catch (Exception | StackOverflowError | LinkageError | AssertionError e) {
+      throw new RefusedMessageException(e);
+    }
+  }
+
+  private static boolean isData(SQLException e) {
+    return e.getSQLState() != null && e.getSQLState().startsWith("22");
+  }
+
+  /** Servers that are away, locks and deadlocks: all come again, nobody is to blame. */
+  private static void throwIfAway(SQLException e) throws SQLException {
+    String state = e.getSQLState();
+    boolean isAway =
+        state != null
+            && (state.startsWith("08")
+                || state.startsWith("40")
+                || state.startsWith("53")
+                || state.startsWith("55")
+                || state.startsWith("57"));
+    if (!(e instanceof RefusedMessageException)
+        && (isAway || e instanceof SQLTransientException || e instanceof SQLRecoverableException)) {
+      throw e;
     }
   }
 }

@@ -34,6 +34,16 @@ final class ById implements Taken {
   }
 
   @Override
+  public long next() {
+    return 0;
+  }
+
+  @Override
+  public void reached(long nextOffset) {
+    // the offset is Kafka's
+  }
+
+  @Override
   public void end(OutboxTransaction tx, long nextOffset) {
     // the offset is Kafka's
   }

@@ -30,9 +30,19 @@ final class ByOffset implements Taken {
   }
 
   @Override
+  public long next() {
+    return next;
+  }
+
+  @Override
   public void end(OutboxTransaction tx, long nextOffset) throws SQLException {
     if (nextOffset > next) {
       inbox.end(tx.connection(), claim, nextOffset);
     }
+  }
+
+  @Override
+  public void reached(long nextOffset) {
+    next = Math.max(next, nextOffset);
   }
 }

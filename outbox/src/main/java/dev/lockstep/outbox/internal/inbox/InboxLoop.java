@@ -12,16 +12,19 @@ import dev.lockstep.outbox.OffsetInbox.Claim;
 import dev.lockstep.outbox.Outbox;
 import dev.lockstep.outbox.OutboxException;
 import dev.lockstep.outbox.internal.inbox.Batch.Outcome;
+import dev.lockstep.outbox.internal.sql.Dialect;
 import dev.lockstep.outbox.internal.write.TopicTable;
 import java.sql.SQLException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
@@ -31,13 +34,13 @@ import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import org.apache.kafka.clients.admin.Admin;
-import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.InvalidOffsetException;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.WakeupException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
@@ -52,6 +55,8 @@ public final class InboxLoop implements AutoCloseable {
   private static final Duration POLL = Duration.ofMillis(100);
   private static final long FIRST_WAIT_MS = 100;
   private static final long REJOIN_NANOS = Duration.ofSeconds(1).toNanos();
+  private static final long LOOK_NANOS = Duration.ofSeconds(3).toNanos();
+  private static final Duration ANSWER = Duration.ofSeconds(5);
   private static final long TIMEOUT_SECONDS = 20;
 
   /**
@@ -71,17 +76,20 @@ public final class InboxLoop implements AutoCloseable {
   private final Thread thread;
   private final Map<TopicPartition, Taken> owned = new HashMap<>();
   private final Map<TopicPartition, Waiting> waiting = new HashMap<>();
+  private final Set<TopicPartition> unclaimed = new HashSet<>();
   private final Map<String, String> faults = new ConcurrentHashMap<>();
   private final AtomicLong handled = new AtomicLong();
   private final AtomicLong repeats = new AtomicLong();
   private final AtomicLong parked = new AtomicLong();
   private volatile @Nullable String groupFault;
   private volatile boolean stopping;
+  private boolean joined;
+  private long lookedAt = System.nanoTime();
 
   public InboxLoop(Outbox outbox, InboxOptions options, InboxHandler handler) {
     this.outbox = outbox;
     this.options = options;
-    this.batch = new Batch(outbox, options, handler);
+    this.batch = new Batch(outbox, options, handler, System::nanoTime);
     this.offsets = new OffsetInbox(options.consumer());
     this.ids = new Inbox(options.consumer());
     Map<String, Object> settings = options.config().client();
@@ -157,23 +165,32 @@ public final class InboxLoop implements AutoCloseable {
 
   private void run() {
     try (consumer) {
-      consumer.subscribe(options.topics(), new Ownership());
+      boolean joins = true;
       while (!stopping) {
         try {
+          if (joins) {
+            join();
+            joins = false;
+          }
           turn();
         } catch (WakeupException e) {
           break;
         } catch (InvalidOffsetException e) {
-          joinAgain();
-          lost(e);
+          // its claim is looked at anew, and tells what is missing
+          LOG.warn("'{}' joins again: {}", options.consumer(), e.getMessage());
+          joins = true;
         } catch (ClaimLostException e) {
           LOG.info("{}", e.getMessage());
-          joinAgain();
+          joins = true;
         } catch (Throwable e) {
           groupFault = "consumer '%s': %s".formatted(options.consumer(), e);
           LOG.warn("{}; joining again", groupFault, e);
-          joinAgain();
+          joins = true;
         }
+      }
+    } finally {
+      if (!stopping) {
+        groupFault = "consumer '%s' has ended".formatted(options.consumer());
       }
     }
   }
@@ -188,6 +205,46 @@ public final class InboxLoop implements AutoCloseable {
         handle(partition, polled.records(partition), taken);
       }
     }
+    long now = System.nanoTime();
+    if (now - lookedAt > LOOK_NANOS) {
+      lookedAt = now;
+      passMarkers();
+      claimAgain();
+    }
+  }
+
+  /**
+   * Behind the last record lies the marker of its transaction. Where it stood there for longer than
+   * the topic keeps records, the next claim would find its offset gone and take that for a loss.
+   */
+  private void passMarkers() {
+    for (Map.Entry<TopicPartition, Taken> one : owned.entrySet()) {
+      Taken taken = one.getValue();
+      if (options.mode() == Mode.IDS || waiting.containsKey(one.getKey())) {
+        continue;
+      }
+      long position = consumer.position(one.getKey());
+      if (position <= taken.next()) {
+        continue;
+      }
+      try {
+        outbox.inTransaction(
+            tx -> {
+              taken.begin(tx);
+              taken.end(tx, position);
+            });
+        taken.reached(position);
+      } catch (SQLException e) {
+        LOG.debug("{} is moved behind its markers later", one.getKey(), e);
+      }
+    }
+  }
+
+  /** Partitions whose leader or line could not be had. */
+  private void claimAgain() {
+    for (TopicPartition partition : List.copyOf(unclaimed)) {
+      claim(partition);
+    }
   }
 
   private void handle(
@@ -201,10 +258,15 @@ public final class InboxLoop implements AutoCloseable {
       repeats.addAndGet(outcome.repeats());
       parked.addAndGet(outcome.parked());
       commit(partition, outcome.next());
+      taken.reached(outcome.next());
       String refused = outcome.refused();
       if (refused == null) {
         waiting.remove(partition);
         faults.remove(partition.toString());
+        if (outcome.next() <= records.get(records.size() - 1).offset()) {
+          // the transaction ended for its length
+          consumer.seek(partition, outcome.next());
+        }
       } else {
         int tried = outcome.next() == first ? attempt : 1;
         await(
@@ -240,6 +302,7 @@ public final class InboxLoop implements AutoCloseable {
     long now = System.nanoTime();
     consumer.resume(
         consumer.paused().stream()
+            .filter(partition -> !unclaimed.contains(partition))
             .filter(partition -> isDue(waiting.get(partition), now))
             .toList());
   }
@@ -253,35 +316,85 @@ public final class InboxLoop implements AutoCloseable {
     consumer.commitAsync(Map.of(partition, new OffsetAndMetadata(next)), null);
   }
 
-  /** Records that nobody handled are gone, or the topic was made anew. */
-  private void lost(InvalidOffsetException e) {
-    for (TopicPartition partition : e.partitions()) {
-      String fault =
-          "%s: what comes next for '%s' is not in the topic any more: %s"
-              .formatted(partition, options.consumer(), e.getMessage());
-      LOG.error("{}", fault);
-      faults.put(partition.toString(), fault);
-    }
-  }
-
-  private void joinAgain() {
-    consumer.unsubscribe();
-    owned.clear();
-    waiting.clear();
-    if (!stopping) {
+  private void join() {
+    if (joined) {
+      consumer.unsubscribe();
+      owned.clear();
+      unclaimed.clear();
+      waiting.clear();
       LockSupport.parkNanos(REJOIN_NANOS);
-      consumer.subscribe(options.topics(), new Ownership());
+    }
+    joined = true;
+    consumer.subscribe(options.topics(), new Ownership());
+  }
+
+  /** One that cannot be claimed is stopped, says why, and is claimed again; others go on. */
+  private void claim(TopicPartition partition) {
+    unclaimed.add(partition);
+    consumer.pause(List.of(partition));
+    try {
+      String topicId = topicId(partition.topic());
+      Claim claim =
+          outbox.callInTransaction(
+              tx -> {
+                Dialect.of(tx.connection()).limitLockWaits(tx.connection());
+                return offsets.claim(
+                    tx.connection(),
+                    partition.topic(),
+                    topicId,
+                    partition.partition(),
+                    beginning(partition));
+              });
+      consumer.seek(partition, claim.nextOffset());
+      String missing = missing(partition, claim.nextOffset());
+      if (missing != null) {
+        faults.put(partition.toString(), missing);
+        LOG.error("{} of '{}': {}", partition, options.consumer(), missing);
+        return;
+      }
+      owned.put(partition, new ByOffset(offsets, claim));
+      unclaimed.remove(partition);
+      faults.remove(partition.toString());
+      consumer.resume(List.of(partition));
+    } catch (SQLException | KafkaException | OutboxException e) {
+      faults.put(partition.toString(), "cannot be claimed: " + e);
+      LOG.warn("{} cannot be claimed for '{}' now", partition, options.consumer(), e);
     }
   }
 
-  private Map<String, TopicDescription> describe(Collection<String> topics) {
+  private long beginning(TopicPartition partition) {
+    return consumer.beginningOffsets(List.of(partition), ANSWER).getOrDefault(partition, 0L);
+  }
+
+  /** Returns what is wrong where records that nobody handled are gone; null: none are. */
+  private @Nullable String missing(TopicPartition partition, long next) {
+    long beginning = beginning(partition);
+    if (next < beginning) {
+      return "offsets %d to %d were deleted before they were handled; if that is accepted, set next_offset of lockstep_inbox_offset to %d"
+          .formatted(next, beginning - 1, beginning);
+    }
+    long end = consumer.endOffsets(List.of(partition), ANSWER).getOrDefault(partition, next);
+    return next > end
+        ? "the topic ends at %d, %d was handled: it lost its end; if that is accepted, set next_offset of lockstep_inbox_offset to %d"
+            .formatted(end, next, end)
+        : null;
+  }
+
+  private String topicId(String topic) {
     try (Admin admin = Admin.create(options.config().client())) {
-      return admin.describeTopics(topics).allTopicNames().get(TIMEOUT_SECONDS, TimeUnit.SECONDS);
+      return Objects.requireNonNull(
+              admin
+                  .describeTopics(List.of(topic))
+                  .allTopicNames()
+                  .get(TIMEOUT_SECONDS, TimeUnit.SECONDS)
+                  .get(topic))
+          .topicId()
+          .toString();
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
-      throw new OutboxException("Interrupted while looking at topics", e);
+      throw new OutboxException("Interrupted while looking at '" + topic + "'", e);
     } catch (ExecutionException | TimeoutException e) {
-      throw new OutboxException("Topics %s cannot be described: %s".formatted(topics, e), e);
+      throw new OutboxException("Topic '%s' cannot be described: %s".formatted(topic, e), e);
     }
   }
 
@@ -290,36 +403,14 @@ public final class InboxLoop implements AutoCloseable {
 
     @Override
     public void onPartitionsAssigned(Collection<TopicPartition> partitions) {
-      if (partitions.isEmpty()) {
-        return;
-      }
-      if (options.mode() == Mode.IDS) {
-        partitions.forEach(partition -> owned.put(partition, new ById(ids)));
-        return;
-      }
-      Map<String, TopicDescription> topics =
-          describe(partitions.stream().map(TopicPartition::topic).distinct().toList());
-      Map<TopicPartition, Long> beginnings = consumer.beginningOffsets(partitions);
       for (TopicPartition partition : partitions) {
-        String topicId = Objects.requireNonNull(topics.get(partition.topic())).topicId().toString();
-        long beginning = beginnings.getOrDefault(partition, 0L);
-        Claim claim = claim(partition, topicId, beginning);
-        owned.put(partition, new ByOffset(offsets, claim));
-        consumer.seek(partition, claim.nextOffset());
-      }
-    }
-
-    private Claim claim(TopicPartition partition, String topicId, long beginning) {
-      try {
-        return outbox.callInTransaction(
-            tx ->
-                offsets.claim(
-                    tx.connection(), partition.topic(), topicId, partition.partition(), beginning));
-      } catch (SQLException e) {
-        throw new OutboxException(
-            "%s cannot be claimed for '%s': %s"
-                .formatted(partition, options.consumer(), e.getMessage()),
-            e);
+        if (options.mode() == Mode.IDS) {
+          owned.put(partition, new ById(ids));
+        } else {
+          // without a position of its own the poll would fail for all
+          consumer.seek(partition, 0);
+          claim(partition);
+        }
       }
     }
 
@@ -327,6 +418,7 @@ public final class InboxLoop implements AutoCloseable {
     public void onPartitionsRevoked(Collection<TopicPartition> partitions) {
       for (TopicPartition partition : partitions) {
         owned.remove(partition);
+        unclaimed.remove(partition);
         waiting.remove(partition);
         faults.remove(partition.toString());
       }

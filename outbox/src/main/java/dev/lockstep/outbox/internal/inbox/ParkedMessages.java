@@ -37,7 +37,9 @@ final class ParkedMessages {
       insert.setBytes(5, record.key());
       insert.setBytes(6, record.value());
       insert.setString(7, headers(record));
-      insert.setString(8, reason.substring(0, Math.min(LONGEST_REASON, reason.length())));
+      // PostgreSQL takes no NUL, and what a handler says may hold the payload
+      String text = reason.replace('\0', ' ');
+      insert.setString(8, text.substring(0, Math.min(LONGEST_REASON, text.length())));
       insert.executeUpdate();
     }
   }

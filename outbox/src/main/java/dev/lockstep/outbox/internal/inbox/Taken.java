@@ -13,6 +13,12 @@ interface Taken {
   /** Tells whether a message is new, and remembers it with the transaction. */
   boolean isNew(OutboxTransaction tx, ConsumerRecord<byte[], byte[]> record) throws SQLException;
 
+  /** Where it stands, as far as this consumer knows; 0: it keeps no offsets. */
+  long next();
+
+  /** The transaction of {@link #end} is committed. */
+  void reached(long nextOffset);
+
   /** The transaction ends behind a message. */
   void end(OutboxTransaction tx, long nextOffset) throws SQLException;
 }

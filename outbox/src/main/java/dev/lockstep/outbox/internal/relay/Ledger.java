@@ -31,6 +31,9 @@ interface Ledger extends AutoCloseable {
    */
   RelayPosition takeOver(RelayPosition found) throws SQLException;
 
+  /** From now on rows are only read while no later relay epoch owns the shard. */
+  void owned(long relayEpoch);
+
   /**
    * Returns the rows that come behind a position; null: none do. Depends on nothing else that a
    * failure could take back, so that it may be asked ahead.

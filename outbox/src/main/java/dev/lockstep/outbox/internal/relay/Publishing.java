@@ -211,6 +211,7 @@ final class Publishing {
 
   /** Returns false when they are not all sent. */
   private boolean sendParked(List<LedgerRow> rows, Refusal refusal) throws SQLException {
+    with.sorter().forgetTopics();
     for (LedgerRow row : rows) {
       String poison = with.sorter().poison(row);
       if (poison != null) {

@@ -5,6 +5,7 @@ import dev.lockstep.outbox.RelayOptions;
 import dev.lockstep.outbox.internal.sql.Connections;
 import dev.lockstep.outbox.internal.sql.Dialect;
 import dev.lockstep.schema.LockstepHeaders;
+import dev.lockstep.schema.RowSource;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -13,6 +14,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.UUID;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.LongConsumer;
 import javax.sql.DataSource;
@@ -71,15 +73,16 @@ public final class Replay {
       }
       AtomicReference<@Nullable Exception> failure = new AtomicReference<>();
       for (int shard = 0; shard < 2 * options.shards(); shard++) {
-        String passed =
-            PositionReader.read(options.config(), options.positionsTopic(), shard).prev();
+        RelayPosition position =
+            PositionReader.read(options.config(), options.positionsTopic(), shard);
+        String passed = position.prev();
         long last = 0;
         List<LedgerRow> page = page(connection, shard, last, passed, order);
         while (!page.isEmpty()) {
           for (LedgerRow row : page) {
             var unused =
                 producer.send(
-                    record(row, order),
+                    record(row, shard, position, order),
                     (metadata, error) -> {
                       if (error != null) {
                         failure.compareAndSet(null, error);
@@ -104,18 +107,27 @@ public final class Replay {
     return sent;
   }
 
-  private static ProducerRecord<byte[], byte[]> record(LedgerRow row, Order order) {
+  private static ProducerRecord<byte[], byte[]> record(
+      LedgerRow row, int shard, RelayPosition position, Order order) {
     RecordHeaders headers = new RecordHeaders();
-    // no number of a relay: receivers that count rows pass it over
     add(headers, LockstepHeaders.REPLAY, order.name());
+    // receivers that remember rows know it; without a number, those that count pass it over
+    add(headers, LockstepHeaders.ROW, row(position, shard, row));
     add(headers, LockstepHeaders.CE_ID, row.id().toString());
     add(headers, LockstepHeaders.CE_TIME, Instant.ofEpochMilli(row.createdAt()).toString());
     List<String> own = row.headers();
     for (int i = 0; i + 1 < own.size(); i += 2) {
-      add(headers, own.get(i), own.get(i + 1));
+      if (!RowRecords.RESERVED.contains(own.get(i))) {
+        add(headers, own.get(i), own.get(i + 1));
+      }
     }
     return new ProducerRecord<>(
         order.target(), row.partition(), null, row.key(), row.payload(), headers);
+  }
+
+  private static String row(RelayPosition position, int shard, LedgerRow row) {
+    UUID source = UUID.fromString(position.origin().source());
+    return new RowSource(source, shard, position.relayEpoch(), 0, row.id()).format();
   }
 
   private static void add(RecordHeaders headers, String name, String value) {

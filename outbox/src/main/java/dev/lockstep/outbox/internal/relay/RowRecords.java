@@ -8,6 +8,7 @@ import java.time.Instant;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.UUID;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.header.Header;
@@ -17,6 +18,19 @@ import org.jspecify.annotations.Nullable;
 
 /** Turns rows into records, and counts them per destination partition. */
 final class RowRecords {
+
+  /**
+   * What names a row is never taken from elsewhere: with the headers of another message forwarded,
+   * receivers would take it for a repeat of that one.
+   */
+  static final Set<String> RESERVED =
+      Set.of(
+          LockstepHeaders.ROW,
+          LockstepHeaders.REPLAY,
+          LockstepHeaders.CE_ID,
+          LockstepHeaders.CE_SOURCE,
+          LockstepHeaders.CE_TIME,
+          LockstepHeaders.CE_SPECVERSION);
 
   private final UUID source;
   private final int shard;
@@ -62,7 +76,9 @@ final class RowRecords {
     headers.add(header(LockstepHeaders.CE_TIME, Instant.ofEpochMilli(row.createdAt()).toString()));
     List<String> own = row.headers();
     for (int i = 0; i + 1 < own.size(); i += 2) {
-      headers.add(header(own.get(i), own.get(i + 1)));
+      if (!RESERVED.contains(own.get(i))) {
+        headers.add(header(own.get(i), own.get(i + 1)));
+      }
     }
     return new ProducerRecord<>(row.topic(), partition, null, row.key(), row.payload(), headers);
   }

@@ -72,8 +72,13 @@ final class RowSorter {
     return blocked;
   }
 
-  Sorted sort(List<LedgerRow> page) {
+  /** Registrations are looked up anew. */
+  void forgetTopics() {
     registered.clear();
+  }
+
+  Sorted sort(List<LedgerRow> page) {
+    forgetTopics();
     List<LedgerRow> sent = new ArrayList<>(page.size());
     List<Aside> asides = new ArrayList<>();
     Map<BlockKey, Blocked> blocks = new HashMap<>();

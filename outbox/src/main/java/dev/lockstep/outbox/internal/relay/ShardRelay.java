@@ -190,6 +190,7 @@ final class ShardRelay implements Runnable {
       lane.settle();
       // from here on no earlier owner can write to the tables of rows aside either
       parked.own();
+      ledger.owned(position.relayEpoch());
       parked.forget(found.undeleted());
       ledger.forget(found.undeleted());
       parked.forgetAhead(position);

@@ -40,19 +40,17 @@ final class SnapshotLedger implements Ledger {
                   + "AND xid IN (SELECT pg_snapshot_xip(?::pg_snapshot)"
                   + " EXCEPT SELECT pg_snapshot_xip(cur.s))"
                   + " AND pg_visible_in_snapshot(xid, cur.s)")
-          + " ) o ON true ORDER BY o.seq";
+          + " ) o ON true";
 
   private static final String PAGE =
       Rows.bounded(
-              "SELECT"
-                  + FROM
-                  + "AND seq > ? AND pg_visible_in_snapshot(xid, ?::pg_snapshot)"
-                  + " AND NOT pg_visible_in_snapshot(xid, ?::pg_snapshot)")
-          + " ORDER BY seq";
+          "SELECT"
+              + FROM
+              + "AND seq > ? AND pg_visible_in_snapshot(xid, ?::pg_snapshot)"
+              + " AND NOT pg_visible_in_snapshot(xid, ?::pg_snapshot)");
 
   private static final String UNPUBLISHED =
-      Rows.bounded("SELECT" + FROM + "AND seq > ? AND pg_visible_in_snapshot(xid, ?::pg_snapshot)")
-          + " ORDER BY seq";
+      Rows.bounded("SELECT" + FROM + "AND seq > ? AND pg_visible_in_snapshot(xid, ?::pg_snapshot)");
 
   private static final List<String> SETTINGS =
       List.of(
@@ -68,6 +66,8 @@ final class SnapshotLedger implements Ledger {
 
   /** Set when no rows are left that {@code prev} sees although nobody published them. */
   private boolean recovered;
+
+  private long epoch = Long.MAX_VALUE;
 
   SnapshotLedger(DataSource dataSource, int shard, int lane) throws SQLException {
     this.connection = dataSource.getConnection();
@@ -102,6 +102,11 @@ final class SnapshotLedger implements Ledger {
   }
 
   @Override
+  public void owned(long relayEpoch) {
+    epoch = relayEpoch;
+  }
+
+  @Override
   public @Nullable Page next(RelayPosition position, int limit) throws SQLException {
     if (!recovered) {
       List<LedgerRow> rows = unpublished(position, limit);
@@ -116,7 +121,7 @@ final class SnapshotLedger implements Ledger {
 
   /** Takes a snapshot and returns the first rows that are visible in it and not in the last one. */
   private @Nullable Page poll(RelayPosition position, int limit) throws SQLException {
-    try (PreparedStatement select = connection.prepareStatement(POLL)) {
+    try (PreparedStatement select = connection.prepareStatement(Rows.owned(POLL, shard))) {
       select.setInt(1, shard);
       select.setString(2, position.prev());
       select.setInt(3, shard);
@@ -127,6 +132,7 @@ final class SnapshotLedger implements Ledger {
       String snapshot = position.prev();
       try (ResultSet result = select.executeQuery()) {
         while (result.next()) {
+          Rows.requireOwner(result, shard, epoch);
           snapshot = result.getString("snapshot");
           if (result.getObject("id") != null) {
             rows.add(LedgerRow.read(result, lane, Dialect.POSTGRESQL));
@@ -145,7 +151,7 @@ final class SnapshotLedger implements Ledger {
 
   /** Returns the next rows of a window that is being published. */
   private Page page(RelayPosition position, int limit) throws SQLException {
-    try (PreparedStatement select = connection.prepareStatement(PAGE)) {
+    try (PreparedStatement select = connection.prepareStatement(Rows.owned(PAGE, shard))) {
       select.setInt(1, shard);
       select.setLong(2, position.lastSeq());
       select.setString(3, position.window());
@@ -170,7 +176,7 @@ final class SnapshotLedger implements Ledger {
 
   /** Returns rows that {@code prev} sees although their seq was never published. */
   private List<LedgerRow> unpublished(RelayPosition position, int limit) throws SQLException {
-    try (PreparedStatement select = connection.prepareStatement(UNPUBLISHED)) {
+    try (PreparedStatement select = connection.prepareStatement(Rows.owned(UNPUBLISHED, shard))) {
       select.setInt(1, shard);
       select.setLong(2, position.maxSeq());
       select.setString(3, position.prev());
@@ -209,6 +215,7 @@ final class SnapshotLedger implements Ledger {
     List<LedgerRow> rows = new ArrayList<>();
     try (ResultSet result = select.executeQuery()) {
       while (result.next()) {
+        Rows.requireOwner(result, shard, epoch);
         rows.add(LedgerRow.read(result, lane, Dialect.POSTGRESQL));
       }
     }

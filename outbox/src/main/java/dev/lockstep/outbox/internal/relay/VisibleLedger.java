@@ -27,15 +27,13 @@ final class VisibleLedger implements Ledger {
   /** The position names them all, and must stay a small record. */
   private static final int MOST = 2_000;
 
-  /** So many in one statement. */
-  private static final int DELETED_AT_ONCE = 500;
-
   private final Connection connection;
   private final Dialect dialect;
   private final int shard;
   private final int lane;
   private final int isolation;
   private final String select;
+  private long epoch = Long.MAX_VALUE;
 
   VisibleLedger(DataSource dataSource, int shard, int lane) throws SQLException {
     this.connection = dataSource.getConnection();
@@ -52,8 +50,9 @@ final class VisibleLedger implements Ledger {
       throw e;
     }
     this.select =
-        Rows.bounded("SELECT" + dialect.columns() + "FROM lockstep_outbox WHERE shard = ?")
-            + " ORDER BY seq";
+        Rows.owned(
+            Rows.bounded("SELECT" + dialect.columns() + "FROM lockstep_outbox WHERE shard = ?"),
+            shard);
   }
 
   @Override
@@ -81,6 +80,11 @@ final class VisibleLedger implements Ledger {
   }
 
   @Override
+  public void owned(long relayEpoch) {
+    epoch = relayEpoch;
+  }
+
+  @Override
   public @Nullable Page next(RelayPosition position, int limit) throws SQLException {
     try (PreparedStatement statement = connection.prepareStatement(select)) {
       statement.setInt(1, shard);
@@ -89,6 +93,7 @@ final class VisibleLedger implements Ledger {
       List<LedgerRow> rows = new ArrayList<>();
       try (ResultSet result = statement.executeQuery()) {
         while (result.next()) {
+          Rows.requireOwner(result, shard, epoch);
           rows.add(LedgerRow.read(result, lane, dialect));
         }
       }
@@ -101,22 +106,12 @@ final class VisibleLedger implements Ledger {
 
   @Override
   public void published(List<LedgerRow> rows) throws SQLException {
-    for (int from = 0; from < rows.size(); from += DELETED_AT_ONCE) {
-      delete(
-          rows.subList(from, Math.min(rows.size(), from + DELETED_AT_ONCE)).stream()
-              .map(row -> new Name(row.seq(), row.id()))
-              .toList());
-    }
+    delete(rows.stream().map(row -> new Name(row.seq(), row.id())).toList());
   }
 
   @Override
   public void forget(List<String> undeleted) throws SQLException {
-    for (int from = 0; from < undeleted.size(); from += DELETED_AT_ONCE) {
-      delete(
-          undeleted.subList(from, Math.min(undeleted.size(), from + DELETED_AT_ONCE)).stream()
-              .map(Name::parse)
-              .toList());
-    }
+    delete(undeleted.stream().map(Name::parse).toList());
   }
 
   /** The connection may belong to the application's pool: it goes back as it came. */
@@ -142,23 +137,29 @@ final class VisibleLedger implements Ledger {
     }
   }
 
-  /** An id is of one row only, so that both lists together name pairs. */
+  /**
+   * One by one, each by its primary key: with a list of them a planner may scan the table, and then
+   * waits for rows of transactions that are open.
+   */
   private void delete(List<Name> names) throws SQLException {
     if (names.isEmpty()) {
       return;
     }
-    String marks = "?" + ", ?".repeat(names.size() - 1);
+    connection.setAutoCommit(false);
     try (PreparedStatement delete =
-        connection.prepareStatement(
-            "DELETE FROM lockstep_outbox WHERE seq IN (" + marks + ") AND id IN (" + marks + ")")) {
-      int index = 1;
+        connection.prepareStatement("DELETE FROM lockstep_outbox WHERE seq = ? AND id = ?")) {
       for (Name name : names) {
-        delete.setLong(index++, name.seq());
+        delete.setLong(1, name.seq());
+        dialect.setId(delete, 2, name.id());
+        delete.addBatch();
       }
-      for (Name name : names) {
-        dialect.setId(delete, index++, name.id());
-      }
-      delete.executeUpdate();
+      delete.executeBatch();
+      connection.commit();
+    } catch (SQLException e) {
+      connection.rollback();
+      throw e;
+    } finally {
+      connection.setAutoCommit(true);
     }
   }
 }

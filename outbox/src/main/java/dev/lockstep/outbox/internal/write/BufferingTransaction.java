@@ -20,6 +20,7 @@ public final class BufferingTransaction implements OutboxTransaction, AutoClosea
   private final Connection guarded;
   private final MessageBuffer buffer;
   private boolean closed;
+  private boolean published;
 
   public BufferingTransaction(Connection connection, MessageBuffer buffer) {
     this.connection = connection;
@@ -49,9 +50,12 @@ public final class BufferingTransaction implements OutboxTransaction, AutoClosea
     buffer.add(connection, message);
   }
 
-  /** Inserts what is buffered, in one statement however much it is; true when there was any. */
+  /**
+   * Inserts what is buffered, in one statement however much it is; true when there ever was any.
+   */
   public boolean flush() throws SQLException {
-    return buffer.flush(connection);
+    published |= buffer.flush(connection);
+    return published;
   }
 
   @Override

@@ -20,6 +20,7 @@ import java.util.zip.CRC32;
 final class PortableRows implements MessageRows {
 
   private static final int AT_ONCE = 1_000;
+  private static final long MOST_BYTES = 4L << 20;
 
   /** Rows of {@code lockstep_outbox_key}. */
   private static final int BUCKETS = 256;
@@ -54,8 +55,10 @@ final class PortableRows implements MessageRows {
   private void insert(List<OutboxMessage> messages, String table, String further)
       throws SQLException {
     String marks = further.isEmpty() ? "(?, ?, ?, ?, ?, ?, ?)" : "(?, ?, ?, ?, ?, ?, ?, ?)";
-    for (int from = 0; from < messages.size(); from += AT_ONCE) {
-      List<OutboxMessage> some = messages.subList(from, Math.min(messages.size(), from + AT_ONCE));
+    int from = 0;
+    while (from < messages.size()) {
+      List<OutboxMessage> some = messages.subList(from, end(messages, from));
+      from += some.size();
       try (PreparedStatement insert =
           connection.prepareStatement(
               "INSERT INTO %s (lane, id, topic, part, msg_key, payload, headers%s) VALUES %s"
@@ -67,6 +70,18 @@ final class PortableRows implements MessageRows {
         insert.executeUpdate();
       }
     }
+  }
+
+  /** A statement ends at a thousand rows or 4 MiB: a server takes 16 by default. */
+  private static int end(List<OutboxMessage> messages, int from) {
+    long bytes = 0;
+    int end = from;
+    while (end < messages.size() && end - from < AT_ONCE && (end == from || bytes < MOST_BYTES)) {
+      byte[] payload = messages.get(end).payload();
+      bytes += 300 + (payload == null ? 0 : payload.length);
+      end++;
+    }
+    return end;
   }
 
   private int set(PreparedStatement insert, int first, OutboxMessage message) throws SQLException {

@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS lockstep_outbox (
     CHECK (id REGEXP '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'),
   topic varchar(249) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   part integer CHECK (part >= 0),
-  msg_key blob,
+  msg_key longblob,
   -- NULL is a tombstone
   payload longblob,
   -- JSON object, names and texts
@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS lockstep_outbox_parked (
   id varchar(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   topic varchar(249) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   part integer,
-  msg_key blob,
+  msg_key longblob,
   payload longblob,
   headers longtext CHARACTER SET utf8mb4 NOT NULL DEFAULT ('{}'),
   created_at bigint NOT NULL,
@@ -60,7 +60,7 @@ CREATE TABLE IF NOT EXISTS lockstep_outbox_blocked (
   shard smallint NOT NULL,
   topic varchar(249) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   whole_topic boolean NOT NULL,
-  msg_key blob NOT NULL,
+  msg_key longblob NOT NULL,
   reason text CHARACTER SET utf8mb4 NOT NULL,
   since bigint NOT NULL DEFAULT (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(3)) DIV 1000),
   -- true: ends by itself when the topic can be reached again
@@ -91,7 +91,7 @@ CREATE TABLE IF NOT EXISTS lockstep_outbox_scheduled (
   lane smallint NOT NULL CHECK (lane IN (0, 1)),
   topic varchar(249) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   part integer CHECK (part >= 0),
-  msg_key blob,
+  msg_key longblob,
   payload longblob,
   headers longtext CHARACTER SET utf8mb4 NOT NULL DEFAULT ('{}'),
   created_at bigint NOT NULL DEFAULT (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(3)) DIV 1000),
@@ -142,6 +142,7 @@ CREATE TABLE IF NOT EXISTS lockstep_inbox_sequence (
 
 -- Messages that a handler refused for good.
 CREATE TABLE IF NOT EXISTS lockstep_inbox_parked (
+  n bigint NOT NULL AUTO_INCREMENT PRIMARY KEY,
   consumer varchar(200) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
   topic varchar(249) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
   part integer NOT NULL,
@@ -151,7 +152,7 @@ CREATE TABLE IF NOT EXISTS lockstep_inbox_parked (
   -- JSON list of names and values, values in base64
   headers longtext CHARACTER SET utf8mb4 NOT NULL,
   reason longtext CHARACTER SET utf8mb4 NOT NULL,
-  PRIMARY KEY (consumer, topic, part, record_offset)
+  KEY lockstep_inbox_parked_place (consumer, topic, part, record_offset)
 ) ENGINE=InnoDB;
 
 -- Last: a database that has it has all of them.

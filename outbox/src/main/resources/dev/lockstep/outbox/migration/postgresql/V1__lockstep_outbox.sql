@@ -245,6 +245,7 @@ CREATE TABLE lockstep_inbox_sequence (
 
 -- Messages that a handler refused for good.
 CREATE TABLE lockstep_inbox_parked (
+  n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   consumer text NOT NULL,
   topic text NOT NULL,
   part integer NOT NULL,
@@ -253,6 +254,5 @@ CREATE TABLE lockstep_inbox_parked (
   payload bytea,
   -- JSON list of names and values, values in base64
   headers text NOT NULL,
-  reason text NOT NULL,
-  PRIMARY KEY (consumer, topic, part, record_offset)
+  reason text NOT NULL
 );

@@ -52,4 +52,24 @@ class ParkedIT {
       }
     }
   }
+
+  /** On the express lane Kafka's fencing comes after the send: it overtook rows that were aside. */
+  @Test
+  void relayThatWasReplacedReadsNothingAnyMore() throws Exception {
+    try (PostgresServer postgres = PostgresServer.start(directory.resolve("pg"))) {
+      postgres.createDatabase("read");
+      DataSource dataSource = postgres.dataSource("read");
+      new Outbox(dataSource).migrate();
+      try (Connection connection = dataSource.getConnection();
+          SnapshotLedger zombie = new SnapshotLedger(dataSource, 2, 1)) {
+        new Parked(connection, 2, 1, 6).own();
+        zombie.owned(6);
+        assertThatCode(() -> zombie.next(RelayPosition.START, 10)).doesNotThrowAnyException();
+        new Parked(connection, 2, 1, 7).own();
+        assertThatThrownBy(() -> zombie.next(RelayPosition.START, 10))
+            .isInstanceOf(ProducerFencedException.class)
+            .hasMessageContaining("taken over by relay epoch 7, this one has 6");
+      }
+    }
+  }
 }
