@@ -7,12 +7,10 @@ import dev.lockstep.outbox.InboxHealth;
 import dev.lockstep.outbox.InboxOptions;
 import dev.lockstep.outbox.InboxOptions.Mode;
 import dev.lockstep.outbox.Lane;
-import dev.lockstep.outbox.OffsetInbox;
 import dev.lockstep.outbox.OffsetInbox.Claim;
 import dev.lockstep.outbox.Outbox;
 import dev.lockstep.outbox.OutboxException;
 import dev.lockstep.outbox.internal.inbox.Batch.Outcome;
-import dev.lockstep.outbox.internal.sql.Dialect;
 import dev.lockstep.outbox.internal.write.TopicTable;
 import java.sql.SQLException;
 import java.time.Duration;
@@ -22,18 +20,14 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
-import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
@@ -56,7 +50,6 @@ public final class InboxLoop implements AutoCloseable {
   private static final long FIRST_WAIT_MS = 100;
   private static final long REJOIN_NANOS = Duration.ofSeconds(1).toNanos();
   private static final long LOOK_NANOS = Duration.ofSeconds(3).toNanos();
-  private static final Duration ANSWER = Duration.ofSeconds(5);
   private static final long TIMEOUT_SECONDS = 20;
 
   /**
@@ -70,7 +63,7 @@ public final class InboxLoop implements AutoCloseable {
   private final Outbox outbox;
   private final InboxOptions options;
   private final Batch batch;
-  private final OffsetInbox offsets;
+  private final Claims claims;
   private final Inbox ids;
   private final KafkaConsumer<byte[], byte[]> consumer;
   private final Thread thread;
@@ -90,7 +83,6 @@ public final class InboxLoop implements AutoCloseable {
     this.outbox = outbox;
     this.options = options;
     this.batch = new Batch(outbox, options, handler, System::nanoTime);
-    this.offsets = new OffsetInbox(options.consumer());
     this.ids = new Inbox(options.consumer());
     Map<String, Object> settings = options.config().client();
     settings.put("group.id", options.config().named(options.consumer()));
@@ -102,6 +94,7 @@ public final class InboxLoop implements AutoCloseable {
     settings.put("auto.offset.reset", options.mode() == Mode.OFFSETS ? "none" : "earliest");
     this.consumer =
         new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+    this.claims = new Claims(outbox, options, consumer);
     this.thread = new Thread(this::run, "inbox-" + options.consumer());
     thread.setDaemon(true);
   }
@@ -333,68 +326,21 @@ public final class InboxLoop implements AutoCloseable {
     unclaimed.add(partition);
     consumer.pause(List.of(partition));
     try {
-      String topicId = topicId(partition.topic());
-      Claim claim =
-          outbox.callInTransaction(
-              tx -> {
-                Dialect.of(tx.connection()).limitLockWaits(tx.connection());
-                return offsets.claim(
-                    tx.connection(),
-                    partition.topic(),
-                    topicId,
-                    partition.partition(),
-                    beginning(partition));
-              });
+      Claim claim = claims.claim(partition);
       consumer.seek(partition, claim.nextOffset());
-      String missing = missing(partition, claim.nextOffset());
+      String missing = claims.missing(partition, claim.nextOffset());
       if (missing != null) {
         faults.put(partition.toString(), missing);
         LOG.error("{} of '{}': {}", partition, options.consumer(), missing);
         return;
       }
-      owned.put(partition, new ByOffset(offsets, claim));
+      owned.put(partition, claims.taken(claim));
       unclaimed.remove(partition);
       faults.remove(partition.toString());
       consumer.resume(List.of(partition));
     } catch (SQLException | KafkaException | OutboxException e) {
       faults.put(partition.toString(), "cannot be claimed: " + e);
       LOG.warn("{} cannot be claimed for '{}' now", partition, options.consumer(), e);
-    }
-  }
-
-  private long beginning(TopicPartition partition) {
-    return consumer.beginningOffsets(List.of(partition), ANSWER).getOrDefault(partition, 0L);
-  }
-
-  /** Returns what is wrong where records that nobody handled are gone; null: none are. */
-  private @Nullable String missing(TopicPartition partition, long next) {
-    long beginning = beginning(partition);
-    if (next < beginning) {
-      return "offsets %d to %d were deleted before they were handled; if that is accepted, set next_offset of lockstep_inbox_offset to %d"
-          .formatted(next, beginning - 1, beginning);
-    }
-    long end = consumer.endOffsets(List.of(partition), ANSWER).getOrDefault(partition, next);
-    return next > end
-        ? "the topic ends at %d, %d was handled: it lost its end; if that is accepted, set next_offset of lockstep_inbox_offset to %d"
-            .formatted(end, next, end)
-        : null;
-  }
-
-  private String topicId(String topic) {
-    try (Admin admin = Admin.create(options.config().client())) {
-      return Objects.requireNonNull(
-              admin
-                  .describeTopics(List.of(topic))
-                  .allTopicNames()
-                  .get(TIMEOUT_SECONDS, TimeUnit.SECONDS)
-                  .get(topic))
-          .topicId()
-          .toString();
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new OutboxException("Interrupted while looking at '" + topic + "'", e);
-    } catch (ExecutionException | TimeoutException e) {
-      throw new OutboxException("Topic '%s' cannot be described: %s".formatted(topic, e), e);
     }
   }
 

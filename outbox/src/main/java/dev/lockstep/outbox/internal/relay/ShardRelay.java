@@ -296,15 +296,17 @@ final class ShardRelay implements Runnable {
   }
 
   private Publishing.Meter meter(Connection connection) throws SQLException {
-    // rows bear the database's time
-    long ahead;
+    // rows bear the database's time; from here on this process counts on
+    long then = System.nanoTime();
+    long databaseMillis;
     try (Statement statement = connection.createStatement();
         ResultSet row = statement.executeQuery("SELECT " + dialect.now())) {
       row.next();
-      ahead = row.getLong(1) - System.currentTimeMillis();
+      databaseMillis = row.getLong(1);
     }
     return (rows, nanos, position) -> {
-      counters.published(rows, nanos, System.currentTimeMillis() + ahead);
+      long since = TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - then);
+      counters.published(rows, nanos, databaseMillis + since);
       reached = position;
     };
   }
