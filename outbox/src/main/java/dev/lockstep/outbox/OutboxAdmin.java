@@ -273,11 +273,7 @@ public final class OutboxAdmin {
    * another topic.
    *
    * @param options of the relay
-   * @param topic that they were published to
-   * @param from time of their transactions, inclusive; {@link OutboxStatus#reach} tells how far it
-   *     can lie back
-   * @param until exclusive
-   * @param target topic that they are sent to: the same or another one
+   * @param request which rows, and where to
    * @param principal who wants it, 1 to 256 characters
    * @param reason why, 1 to 2,000 characters
    * @param progress told how many rows were sent so far
@@ -287,23 +283,19 @@ public final class OutboxAdmin {
    */
   public long replay(
       RelayOptions options,
-      String topic,
-      Instant from,
-      Instant until,
-      String target,
+      ReplayRequest request,
       String principal,
       String reason,
       LongConsumer progress)
       throws SQLException {
-    String name = "%s of %s, %s".formatted(topic, from, UUID.randomUUID());
+    String name = "%s of %s, %s".formatted(request.topic(), request.from(), UUID.randomUUID());
     boolean unused =
         change(
             principal,
             reason,
-            "replay %s until %s to %s".formatted(name, until, target),
+            "replay %s until %s to %s".formatted(name, request.until(), request.target()),
             connection -> true);
-    return new Replay(dataSource, options)
-        .run(new Replay.Order(topic, from, until, target, name), progress);
+    return new Replay(dataSource, options).run(request, name, progress);
   }
 
   /**

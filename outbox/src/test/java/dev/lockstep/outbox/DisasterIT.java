@@ -1,6 +1,7 @@
 package dev.lockstep.outbox;
 
 import static dev.lockstep.outbox.OutboxWorld.message;
+import static dev.lockstep.outbox.OutboxWorld.soon;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
@@ -19,7 +20,6 @@ import java.util.Locale;
 import java.util.Map;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
-import org.awaitility.core.ThrowingRunnable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -217,9 +217,5 @@ class DisasterIT {
       row.next();
       return row.getLong(1);
     }
-  }
-
-  private static void soon(ThrowingRunnable assertion) {
-    await().atMost(Duration.ofSeconds(40)).untilAsserted(assertion);
   }
 }

@@ -1,10 +1,10 @@
 package dev.lockstep.outbox;
 
 import static dev.lockstep.outbox.OutboxWorld.message;
+import static dev.lockstep.outbox.OutboxWorld.soon;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
-import static org.awaitility.Awaitility.await;
 
 import dev.lockstep.outbox.InboxOptions.Mode;
 import dev.lockstep.outbox.OffsetInbox.Claim;
@@ -39,7 +39,6 @@ import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.common.TopicPartition;
-import org.awaitility.core.ThrowingRunnable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -442,11 +441,11 @@ class InboxIT {
   @EnumSource(TestDatabase.Kind.class)
   void idsAreForgottenBehindTheHorizonAndOlderMessagesRefused(TestDatabase.Kind kind)
       throws Exception {
-    Instant now = Instant.now();
-    Inbox inbox = new Inbox("billing");
-    Inbox nineDaysAgo =
-        new Inbox("billing", Clock.fixed(now.minus(Duration.ofDays(9)), ZoneOffset.UTC));
     try (OutboxWorld world = world(kind)) {
+      Instant now = world.now();
+      Inbox inbox = new Inbox("billing");
+      Inbox nineDaysAgo =
+          new Inbox("billing", Clock.fixed(now.minus(Duration.ofDays(9)), ZoneOffset.UTC));
       world.outbox.inTransaction(
           tx -> {
             assertThat(nineDaysAgo.isFirst(tx.connection(), "old", now.minus(Duration.ofDays(9))))
@@ -576,9 +575,5 @@ class InboxIT {
 
   private static String text(byte[] bytes) {
     return new String(bytes, UTF_8);
-  }
-
-  private static void soon(ThrowingRunnable assertion) {
-    await().atMost(Duration.ofSeconds(60)).untilAsserted(assertion);
   }
 }

@@ -2,9 +2,9 @@ package dev.lockstep.outbox;
 
 import static dev.lockstep.outbox.OutboxWorld.bytes;
 import static dev.lockstep.outbox.OutboxWorld.message;
+import static dev.lockstep.outbox.OutboxWorld.soon;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
-import static org.awaitility.Awaitility.await;
 
 import dev.lockstep.schema.LockstepHeaders;
 import dev.lockstep.testkit.kafka.BrokerProfile;
@@ -22,7 +22,6 @@ import java.util.Locale;
 import java.util.Map;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.awaitility.core.ThrowingRunnable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -269,9 +268,5 @@ class LedgerIT {
       statement.execute(
           "SELECT lockstep_outbox_publish('%s', '%s', '%s')".formatted(topic, key, value));
     }
-  }
-
-  private static void soon(ThrowingRunnable assertion) {
-    await().atMost(Duration.ofSeconds(40)).untilAsserted(assertion);
   }
 }

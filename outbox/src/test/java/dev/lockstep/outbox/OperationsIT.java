@@ -1,6 +1,7 @@
 package dev.lockstep.outbox;
 
 import static dev.lockstep.outbox.OutboxWorld.message;
+import static dev.lockstep.outbox.OutboxWorld.soon;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
@@ -21,7 +22,6 @@ import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.common.header.Headers;
-import org.awaitility.core.ThrowingRunnable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -99,9 +99,7 @@ class OperationsIT {
       String copy = world.createTopic("replayed-copy", 1, Map.of());
       world.outbox.register(topic, Lane.EXACTLY_ONCE, 0);
       world.publish(message(topic, "a", "before"));
-      Instant from =
-          Instant.ofEpochMilli(
-              world.number("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"));
+      Instant from = world.now();
       await().pollDelay(Duration.ofMillis(20)).until(() -> true);
       try (OutboxRelay relay = OutboxRelay.start(world.outbox, world.options)) {
         world.publish(message(topic, "a", "1").withHeader("who", "x"), message(topic, "a", "2"));
@@ -110,10 +108,14 @@ class OperationsIT {
         soon(() -> assertThat(relay.health().shards().values()).containsOnly("PAUSED"));
         world.publish(message(topic, "a", "3"));
         List<Long> progress = new ArrayList<>();
-        Instant until = Instant.now().plusSeconds(60);
+        Instant until = world.now().plusSeconds(60);
         assertThat(
                 world.admin.replay(
-                    world.options, topic, from, until, copy, "test", "a new reader", progress::add))
+                    world.options,
+                    new ReplayRequest(topic, from, until, copy),
+                    "test",
+                    "a new reader",
+                    progress::add))
             .isEqualTo(2);
         assertThat(progress).containsExactly(2L);
         assertThat(world.read(copy)).containsExactly("a=1", "a=2");
@@ -177,9 +179,5 @@ class OperationsIT {
     assertThat(message.headers())
         .containsEntry("content-type", "application/json")
         .containsEntry("ce_type", "com.example.order.placed");
-  }
-
-  private static void soon(ThrowingRunnable assertion) {
-    await().atMost(Duration.ofSeconds(60)).untilAsserted(assertion);
   }
 }

@@ -20,8 +20,10 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Savepoint;
 import java.sql.Statement;
+import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -211,8 +213,8 @@ class OutboxIT {
 
   @Test
   void inboxTakesEachMessageOnceEvenFromTwoThreads() throws Exception {
-    Inbox inbox = new Inbox("billing");
-    Instant now = Instant.now();
+    Instant now = Instant.parse("2026-11-22T12:00:00Z");
+    Inbox inbox = new Inbox("billing", Clock.fixed(now, ZoneOffset.UTC));
     ExecutorService threads = Executors.newFixedThreadPool(2);
     List<Future<Integer>> running = new ArrayList<>();
     for (int i = 0; i < 2; i++) {

@@ -1,7 +1,10 @@
 package dev.lockstep.outbox;
 
+import static org.awaitility.Awaitility.await;
+
 import com.zaxxer.hikari.HikariConfig;
 import com.zaxxer.hikari.HikariDataSource;
+import dev.lockstep.outbox.internal.sql.Dialect;
 import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.schema.RowSource;
 import dev.lockstep.testkit.kafka.KafkaCluster;
@@ -12,6 +15,7 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -27,6 +31,7 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.awaitility.core.ThrowingRunnable;
 
 /**
  * A database with an outbox of its own, its position topic, and what a test needs to look at it.
@@ -145,6 +150,18 @@ final class OutboxWorld implements AutoCloseable {
       }
     }
     return all;
+  }
+
+  /** The time of the database's clock. */
+  Instant now() throws SQLException {
+    try (Connection connection = dataSource.getConnection()) {
+      return Instant.ofEpochMilli(number("SELECT " + Dialect.of(connection).now()));
+    }
+  }
+
+  /** Waits until it holds. */
+  static void soon(ThrowingRunnable assertion) {
+    await().atMost(Duration.ofSeconds(60)).untilAsserted(assertion);
   }
 
   static OutboxMessage message(String topic, String key, String value) {

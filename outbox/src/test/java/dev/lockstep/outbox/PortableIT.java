@@ -2,9 +2,9 @@ package dev.lockstep.outbox;
 
 import static dev.lockstep.outbox.OutboxWorld.bytes;
 import static dev.lockstep.outbox.OutboxWorld.message;
+import static dev.lockstep.outbox.OutboxWorld.soon;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
-import static org.awaitility.Awaitility.await;
 
 import dev.lockstep.outbox.TestDatabase.Kind;
 import dev.lockstep.testkit.kafka.BrokerProfile;
@@ -15,7 +15,6 @@ import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.Savepoint;
 import java.time.Duration;
-import java.time.Instant;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
@@ -23,7 +22,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.awaitility.core.ThrowingRunnable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.TestInstance;
@@ -107,9 +105,9 @@ class PortableIT {
       String topic = world.createTopic(world.options.name(), 1, Map.of());
       world.outbox.register(topic, Lane.EXACTLY_ONCE, 0);
       world.publish(
-          message(topic, "a", "later").notBefore(Instant.now().plusSeconds(2)),
-          message(topic, "b", "later").notBefore(Instant.now().plusSeconds(2)),
-          message(topic, "a", "much later").notBefore(Instant.now().plusSeconds(3_600)),
+          message(topic, "a", "later").notBefore(world.now().plusSeconds(2)),
+          message(topic, "b", "later").notBefore(world.now().plusSeconds(2)),
+          message(topic, "a", "much later").notBefore(world.now().plusSeconds(3_600)),
           message(topic, "a", "now"));
       assertThat(world.admin.status().scheduled()).isEqualTo(3);
       try (OutboxRelay relay = OutboxRelay.start(world.outbox, world.options)) {
@@ -293,9 +291,5 @@ class PortableIT {
         .filter(r -> r.startsWith(key + "="))
         .map(r -> r.substring(2))
         .toList();
-  }
-
-  private static void soon(ThrowingRunnable assertion) {
-    await().atMost(Duration.ofSeconds(60)).untilAsserted(assertion);
   }
 }

@@ -2,9 +2,9 @@ package dev.lockstep.outbox;
 
 import static dev.lockstep.outbox.OutboxWorld.bytes;
 import static dev.lockstep.outbox.OutboxWorld.message;
+import static dev.lockstep.outbox.OutboxWorld.soon;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
-import static org.awaitility.Awaitility.await;
 
 import com.zaxxer.hikari.HikariConfig;
 import com.zaxxer.hikari.HikariDataSource;
@@ -17,11 +17,9 @@ import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.sql.Statement;
-import java.time.Duration;
 import java.time.Instant;
 import java.util.Map;
 import java.util.Objects;
-import org.awaitility.core.ThrowingRunnable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -106,9 +104,5 @@ class RolesIT {
         .as(sql)
         .isInstanceOf(SQLException.class)
         .hasMessageContaining("permission denied");
-  }
-
-  private static void soon(ThrowingRunnable assertion) {
-    await().atMost(Duration.ofSeconds(40)).untilAsserted(assertion);
   }
 }

@@ -118,8 +118,9 @@ public final class InboxLoop implements AutoCloseable {
       missing.removeAll(consumer.listTopics(Duration.ofSeconds(TIMEOUT_SECONDS)).keySet());
       missing.forEach(topic -> wrong.add("topic '%s' does not exist".formatted(topic)));
       if (options.mode() == Mode.OFFSETS) {
+        Map<String, TopicTable.Topic> all = registered.all();
         for (String topic : options.topics()) {
-          TopicTable.Topic known = registered.all().get(topic);
+          TopicTable.Topic known = all.get(topic);
           if (known != null && known.lane() == Lane.EXPRESS) {
             wrong.add(
                 "topic '%s' is of the express lane, where a repeat has an offset of its own: use Mode.IDS"

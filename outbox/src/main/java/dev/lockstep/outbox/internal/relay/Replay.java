@@ -2,15 +2,17 @@ package dev.lockstep.outbox.internal.relay;
 
 import dev.lockstep.outbox.OutboxException;
 import dev.lockstep.outbox.RelayOptions;
+import dev.lockstep.outbox.ReplayRequest;
 import dev.lockstep.outbox.internal.sql.Connections;
 import dev.lockstep.outbox.internal.sql.Dialect;
+import dev.lockstep.outbox.internal.write.TopicTable;
+import dev.lockstep.outbox.internal.write.TopicTable.Topic;
 import dev.lockstep.schema.LockstepHeaders;
 import dev.lockstep.schema.RowSource;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
-import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -28,17 +30,6 @@ import org.jspecify.annotations.Nullable;
  * lock. Rows that a shard's position has not passed, and those aside, are left to their relay.
  */
 public final class Replay {
-
-  /**
-   * What is replayed.
-   *
-   * @param topic that the rows were published to
-   * @param from time of their transactions, inclusive
-   * @param until exclusive
-   * @param target topic that they are sent to
-   * @param name value of the header {@link LockstepHeaders#REPLAY}
-   */
-  public record Order(String topic, Instant from, Instant until, String target, String name) {}
 
   private static final int PAGE = 1_000;
 
@@ -59,8 +50,12 @@ public final class Replay {
     this.options = options;
   }
 
-  /** Returns how many rows were sent; all of them are acknowledged. */
-  public long run(Order order, LongConsumer progress) throws SQLException {
+  /**
+   * Returns how many rows were sent; all of them are acknowledged.
+   *
+   * @param name value of the header {@link LockstepHeaders#REPLAY}
+   */
+  public long run(ReplayRequest request, String name, LongConsumer progress) throws SQLException {
     Map<String, Object> settings = options.config().client();
     settings.put("acks", "all");
     settings.put("enable.idempotence", "true");
@@ -71,18 +66,21 @@ public final class Replay {
         throw new OutboxException(
             "Nothing can be replayed: this database keeps no rows that are published");
       }
+      Topic target = new TopicTable(dataSource).find(request.target(), connection);
+      // where nobody said how many there are, Kafka chooses
+      int partitions = target == null ? 0 : target.partitions();
       AtomicReference<@Nullable Exception> failure = new AtomicReference<>();
       for (int shard = 0; shard < 2 * options.shards(); shard++) {
         RelayPosition position =
             PositionReader.read(options.config(), options.positionsTopic(), shard);
         String passed = position.prev();
         long last = 0;
-        List<LedgerRow> page = page(connection, shard, last, passed, order);
+        List<LedgerRow> page = page(connection, shard, last, passed, request);
         while (!page.isEmpty()) {
           for (LedgerRow row : page) {
             var unused =
                 producer.send(
-                    record(row, shard, position, order),
+                    record(row, from(position, shard, row), request, partitions, name),
                     (metadata, error) -> {
                       if (error != null) {
                         failure.compareAndSet(null, error);
@@ -94,13 +92,13 @@ public final class Replay {
           if (failed != null) {
             throw new OutboxException(
                 "Replay of '%s' to '%s' ended after %d rows: %s; what was sent stays sent"
-                    .formatted(order.topic(), order.target(), sent, failed),
+                    .formatted(request.topic(), request.target(), sent, failed),
                 failed);
           }
           sent += page.size();
           progress.accept(sent);
           last = page.get(page.size() - 1).seq();
-          page = page(connection, shard, last, passed, order);
+          page = page(connection, shard, last, passed, request);
         }
       }
     }
@@ -108,42 +106,35 @@ public final class Replay {
   }
 
   private static ProducerRecord<byte[], byte[]> record(
-      LedgerRow row, int shard, RelayPosition position, Order order) {
+      LedgerRow row, RowSource from, ReplayRequest request, int partitions, String name) {
     RecordHeaders headers = new RecordHeaders();
-    add(headers, LockstepHeaders.REPLAY, order.name());
-    // receivers that remember rows know it; without a number, those that count pass it over
-    add(headers, LockstepHeaders.ROW, row(position, shard, row));
-    add(headers, LockstepHeaders.CE_ID, row.id().toString());
-    add(headers, LockstepHeaders.CE_TIME, Instant.ofEpochMilli(row.createdAt()).toString());
-    List<String> own = row.headers();
-    for (int i = 0; i + 1 < own.size(); i += 2) {
-      if (!RowRecords.RESERVED.contains(own.get(i))) {
-        add(headers, own.get(i), own.get(i + 1));
-      }
-    }
+    headers.add(RowRecords.header(LockstepHeaders.REPLAY, name));
+    RowRecords.describe(headers, row, from);
     return new ProducerRecord<>(
-        order.target(), row.partition(), null, row.key(), row.payload(), headers);
+        request.target(),
+        RowRecords.partition(row, partitions),
+        null,
+        row.key(),
+        row.payload(),
+        headers);
   }
 
-  private static String row(RelayPosition position, int shard, LedgerRow row) {
+  /** Receivers that remember rows know it; without a number, those that count pass it over. */
+  private static RowSource from(RelayPosition position, int shard, LedgerRow row) {
     UUID source = UUID.fromString(position.origin().source());
-    return new RowSource(source, shard, position.relayEpoch(), 0, row.id()).format();
-  }
-
-  private static void add(RecordHeaders headers, String name, String value) {
-    headers.add(name, LockstepHeaders.bytes(value));
+    return new RowSource(source, shard, position.relayEpoch(), 0, row.id());
   }
 
   private static List<LedgerRow> page(
-      Connection connection, int shard, long after, String passed, Order order)
+      Connection connection, int shard, long after, String passed, ReplayRequest request)
       throws SQLException {
     List<LedgerRow> rows = new ArrayList<>();
     try (PreparedStatement select = connection.prepareStatement(SELECT)) {
       select.setInt(1, shard);
       select.setLong(2, after);
-      select.setString(3, order.topic());
-      Dialect.POSTGRESQL.setTime(select, 4, order.from());
-      Dialect.POSTGRESQL.setTime(select, 5, order.until());
+      select.setString(3, request.topic());
+      Dialect.POSTGRESQL.setTime(select, 4, request.from());
+      Dialect.POSTGRESQL.setTime(select, 5, request.until());
       select.setString(6, passed);
       try (ResultSet result = select.executeQuery()) {
         while (result.next()) {

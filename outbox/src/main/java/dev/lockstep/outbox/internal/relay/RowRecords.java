@@ -12,6 +12,7 @@ import java.util.Set;
 import java.util.UUID;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.header.Headers;
 import org.apache.kafka.common.header.internals.RecordHeader;
 import org.apache.kafka.common.header.internals.RecordHeaders;
 import org.jspecify.annotations.Nullable;
@@ -23,7 +24,7 @@ final class RowRecords {
    * What names a row is never taken from elsewhere: with the headers of another message forwarded,
    * receivers would take it for a repeat of that one.
    */
-  static final Set<String> RESERVED =
+  private static final Set<String> RESERVED =
       Set.of(
           LockstepHeaders.ROW,
           LockstepHeaders.REPLAY,
@@ -65,13 +66,17 @@ final class RowRecords {
   }
 
   ProducerRecord<byte[], byte[]> of(LedgerRow row) {
-    Integer partition = partition(row);
+    Integer partition = partition(row, partitions(row.topic()));
     // where Kafka chooses the partition, no reader of one sees all numbers
     long n = partition == null ? 0 : sent.merge(row.topic() + "/" + partition, 1L, Long::sum);
     RecordHeaders headers = new RecordHeaders(constant);
-    headers.add(
-        header(
-            LockstepHeaders.ROW, new RowSource(source, shard, relayEpoch, n, row.id()).format()));
+    describe(headers, row, new RowSource(source, shard, relayEpoch, n, row.id()));
+    return new ProducerRecord<>(row.topic(), partition, null, row.key(), row.payload(), headers);
+  }
+
+  /** Adds what names a row, and its own headers. */
+  static void describe(Headers headers, LedgerRow row, RowSource from) {
+    headers.add(header(LockstepHeaders.ROW, from.format()));
     headers.add(header(LockstepHeaders.CE_ID, row.id().toString()));
     headers.add(header(LockstepHeaders.CE_TIME, Instant.ofEpochMilli(row.createdAt()).toString()));
     List<String> own = row.headers();
@@ -80,23 +85,27 @@ final class RowRecords {
         headers.add(header(own.get(i), own.get(i + 1)));
       }
     }
-    return new ProducerRecord<>(row.topic(), partition, null, row.key(), row.payload(), headers);
   }
 
-  private @Nullable Integer partition(LedgerRow row) {
+  private int partitions(String name) {
+    Topic topic = topics.registered(name);
+    return topic != null && topic.partitions() > 0 ? topic.partitions() : topics.partitions(name);
+  }
+
+  /**
+   * Returns where a row goes; null: Kafka chooses.
+   *
+   * @param partitions of its topic; 0: not known
+   */
+  static @Nullable Integer partition(LedgerRow row, int partitions) {
     if (row.partition() != null) {
       return row.partition();
     }
     byte[] key = row.key();
-    Topic topic = topics.registered(row.topic());
-    int count =
-        topic != null && topic.partitions() > 0
-            ? topic.partitions()
-            : topics.partitions(row.topic());
-    return count == 0 || key == null ? null : Partitions.of(key, count);
+    return partitions == 0 || key == null ? null : Partitions.of(key, partitions);
   }
 
-  private static Header header(String name, String value) {
+  static Header header(String name, String value) {
     return new RecordHeader(name, LockstepHeaders.bytes(value));
   }
 }
