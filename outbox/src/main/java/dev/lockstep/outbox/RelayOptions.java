@@ -4,6 +4,7 @@ import dev.lockstep.schema.LockstepConfig;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.regex.Pattern;
 
 /**
@@ -17,6 +18,7 @@ import java.util.regex.Pattern;
  *     ends at 8 MiB, and shrinks while it takes longer than a quarter of {@code transactionTimeout}
  * @param longestPoll longest pause between polls of an idle outbox
  * @param transactionTimeout after which Kafka ends the transaction of a dead relay, 5 s to 15 min
+ * @param wal where the database's log is followed; empty: the ledger is read
  */
 public record RelayOptions(
     LockstepConfig config,
@@ -24,7 +26,8 @@ public record RelayOptions(
     int shards,
     int pageRows,
     Duration longestPoll,
-    Duration transactionTimeout) {
+    Duration transactionTimeout,
+    Optional<WalSource> wal) {
 
   private static final Pattern NAME = Pattern.compile("[a-z][a-z0-9-]{0,60}");
 
@@ -63,7 +66,7 @@ public record RelayOptions(
    */
   public static RelayOptions of(LockstepConfig config, String name) {
     return new RelayOptions(
-        config, name, 2, 10_000, Duration.ofMillis(250), Duration.ofSeconds(30));
+        config, name, 2, 10_000, Duration.ofMillis(250), Duration.ofSeconds(30), Optional.empty());
   }
 
   /**
@@ -73,7 +76,7 @@ public record RelayOptions(
    * @return changed copy
    */
   public RelayOptions withShards(int number) {
-    return new RelayOptions(config, name, number, pageRows, longestPoll, transactionTimeout);
+    return new RelayOptions(config, name, number, pageRows, longestPoll, transactionTimeout, wal);
   }
 
   /**
@@ -83,7 +86,7 @@ public record RelayOptions(
    * @return changed copy
    */
   public RelayOptions withPageRows(int rows) {
-    return new RelayOptions(config, name, shards, rows, longestPoll, transactionTimeout);
+    return new RelayOptions(config, name, shards, rows, longestPoll, transactionTimeout, wal);
   }
 
   /**
@@ -93,7 +96,7 @@ public record RelayOptions(
    * @return changed copy
    */
   public RelayOptions withLongestPoll(Duration longest) {
-    return new RelayOptions(config, name, shards, pageRows, longest, transactionTimeout);
+    return new RelayOptions(config, name, shards, pageRows, longest, transactionTimeout, wal);
   }
 
   /**
@@ -103,7 +106,20 @@ public record RelayOptions(
    * @return changed copy
    */
   public RelayOptions withTransactionTimeout(Duration timeout) {
-    return new RelayOptions(config, name, shards, pageRows, longestPoll, timeout);
+    return new RelayOptions(config, name, shards, pageRows, longestPoll, timeout, wal);
+  }
+
+  /**
+   * Returns options for a relay that follows the write-ahead log of PostgreSQL and reads the ledger
+   * only where it must: at its start, after a backlog, and while the log is lost. The same
+   * guarantees; less work for the database, and no poll between a commit and its message.
+   *
+   * @param source of the log
+   * @return changed copy
+   */
+  public RelayOptions withWal(WalSource source) {
+    return new RelayOptions(
+        config, name, shards, pageRows, longestPoll, transactionTimeout, Optional.of(source));
   }
 
   /**

@@ -58,17 +58,20 @@ class AnomalyIT {
 
   @ParameterizedTest
   @CsvSource({
-    "POSTGRESQL, EXACTLY_ONCE",
-    "POSTGRESQL, EXPRESS",
-    "MARIADB, EXACTLY_ONCE",
-    "MARIADB, EXPRESS",
-    "H2, EXACTLY_ONCE"
+    "POSTGRESQL, false, EXACTLY_ONCE",
+    "POSTGRESQL, false, EXPRESS",
+    "POSTGRESQL, true, EXACTLY_ONCE",
+    "POSTGRESQL, true, EXPRESS",
+    "MARIADB, false, EXACTLY_ONCE",
+    "MARIADB, false, EXPRESS",
+    "H2, false, EXACTLY_ONCE"
   })
-  void eachCommittedMessageOnceInItsOrder(Kind kind, Lane lane) throws Exception {
+  void eachCommittedMessageOnceInItsOrder(Kind kind, boolean isFollowed, Lane lane)
+      throws Exception {
     long seed = Long.getLong("lockstep.seed", 20261122L);
     Duration length = Duration.ofSeconds(Rounds.of(30, 600));
-    String name = (kind + "_" + lane).toLowerCase(Locale.ROOT);
-    try (TestDatabase database = TestDatabase.start(kind, directory.resolve(name));
+    String name = (kind + (isFollowed ? "_wal_" : "_") + lane).toLowerCase(Locale.ROOT);
+    try (TestDatabase database = database(kind, isFollowed, directory.resolve(name));
         OutboxWorld world = new OutboxWorld(cluster, database, name)) {
       String topic = world.createTopic(name, 4, Map.of());
       world.outbox.register(topic, lane, 4);
@@ -101,8 +104,9 @@ class AnomalyIT {
         relays.values().forEach(ChildJvm::close);
       }
       System.out.printf(
-          "%s %s %s: %d transactions, %d rolled back, %d faults, %s%n",
+          "%s%s %s %s: %d transactions, %d rolled back, %d faults, %s%n",
           kind,
+          isFollowed ? " followed" : "",
           lane,
           nemesis.history().get(0),
           writers.transactions(),
@@ -120,6 +124,10 @@ class AnomalyIT {
   private static Mix mix(Kind kind, long seed) {
     // PREPARE TRANSACTION is PostgreSQL's; elsewhere it goes by XA, through a driver of its own
     return kind == Kind.POSTGRESQL ? Mix.of(seed) : Mix.of(seed).withoutPrepared();
+  }
+
+  private static TestDatabase database(Kind kind, boolean isFollowed, Path directory) {
+    return isFollowed ? TestDatabase.followed(directory) : TestDatabase.start(kind, directory);
   }
 
   private static DeliveryCheck check(OutboxWorld world, String topic, Lane lane) {
@@ -163,8 +171,18 @@ class AnomalyIT {
             directory.resolve(world.options.name() + "-" + place + ".log"),
             List.of("-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
             RelayMain.class.getName(),
-            List.of(
-                cluster.bootstrapServers(), world.options.name(), world.dataSource.getJdbcUrl())));
+            arguments(world)));
+  }
+
+  private static List<String> arguments(OutboxWorld world) {
+    List<String> arguments = new ArrayList<>();
+    arguments.add(cluster.bootstrapServers());
+    arguments.add(world.options.name());
+    arguments.add(world.dataSource.getJdbcUrl());
+    if (world.options.wal().isPresent()) {
+      arguments.add("wal");
+    }
+    return arguments;
   }
 
   private List<Fault> faults(OutboxWorld world) {
@@ -184,6 +202,15 @@ class AnomalyIT {
               cluster.node(1).restart();
               cluster.awaitReady();
             }));
+    if (world.options.wal().isPresent()) {
+      faults.add(
+          new Fault(
+              "lose the log",
+              () ->
+                  world.number(
+                      "SELECT count(pg_terminate_backend(active_pid)) FROM pg_replication_slots"),
+              () -> {}));
+    }
     return faults;
   }
 }

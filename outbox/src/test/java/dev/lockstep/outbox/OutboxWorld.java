@@ -9,6 +9,8 @@ import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.schema.RowSource;
 import dev.lockstep.testkit.kafka.KafkaCluster;
 import dev.lockstep.testkit.postgres.PostgresServer;
+import java.io.IOException;
+import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.sql.Connection;
 import java.sql.ResultSet;
@@ -21,6 +23,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Properties;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.ExecutionException;
@@ -47,19 +50,20 @@ final class OutboxWorld implements AutoCloseable {
 
   OutboxWorld(KafkaCluster cluster, PostgresServer postgres, String name)
       throws ExecutionException, InterruptedException {
-    this(cluster, postgres.createDatabase(name), name);
+    this(cluster, postgres.createDatabase(name), name, false);
   }
 
   OutboxWorld(KafkaCluster cluster, TestDatabase database, String name)
       throws ExecutionException, InterruptedException {
-    this(cluster, database.create().apply(name), name);
+    this(cluster, database.create().apply(name), name, database.isFollowed());
   }
 
-  OutboxWorld(KafkaCluster cluster, String url, String name)
+  OutboxWorld(KafkaCluster cluster, String url, String name, boolean isFollowed)
       throws ExecutionException, InterruptedException {
     this.config = LockstepConfig.of(cluster.bootstrapServers());
-    this.options =
+    RelayOptions ledger =
         RelayOptions.of(config, name.replace('_', '-')).withLongestPoll(Duration.ofMillis(50));
+    this.options = isFollowed ? ledger.withWal(WalSource.of(url, new Properties())) : ledger;
     HikariConfig pool = new HikariConfig();
     pool.setJdbcUrl(url);
     pool.setMaximumPoolSize(20);
@@ -69,6 +73,17 @@ final class OutboxWorld implements AutoCloseable {
     this.kafka = Admin.create(config.client());
     outbox.migrate();
     createTopic(options.positionsTopic(), 4, Map.of("cleanup.policy", "compact"));
+    if (isFollowed) {
+      prepareWal();
+    }
+  }
+
+  private void prepareWal() {
+    try (InputStream script = Outbox.class.getResourceAsStream("wal-postgresql.sql")) {
+      execute(new String(script.readAllBytes(), StandardCharsets.UTF_8));
+    } catch (IOException | SQLException e) {
+      throw new IllegalStateException("The log cannot be followed", e);
+    }
   }
 
   Admin kafka() {

@@ -41,6 +41,7 @@ abstract class PoisonScenarios {
   private static final byte[] TOO_LARGE = new byte[200_000];
 
   private final Kind kind;
+  private final boolean isFollowed;
   private KafkaCluster cluster;
   private TestDatabase database;
   private int worlds;
@@ -49,13 +50,21 @@ abstract class PoisonScenarios {
   private Lane lane;
 
   PoisonScenarios(Kind kind) {
+    this(kind, false);
+  }
+
+  /**
+   * @param isFollowed relays follow the database's log
+   */
+  PoisonScenarios(Kind kind, boolean isFollowed) {
     this.kind = kind;
+    this.isFollowed = isFollowed;
   }
 
   @BeforeAll
   void startServers(@TempDir Path directory) {
     cluster = KafkaCluster.start(directory, 1, BrokerProfile.TUNED);
-    database = TestDatabase.start(kind, directory);
+    database = isFollowed ? TestDatabase.followed(directory) : TestDatabase.start(kind, directory);
   }
 
   @AfterAll
@@ -134,8 +143,7 @@ abstract class PoisonScenarios {
       // the second wish must not meet the answer to the first
       soon(
           () ->
-              assertThat(
-                      world.number("SELECT count(*) FROM lockstep_outbox_parked WHERE released"))
+              assertThat(world.number("SELECT count(*) FROM lockstep_outbox_parked WHERE released"))
                   .isZero());
       assertThat(world.admin.parked(10).get(0).reason()).contains("refuses");
       alter("max.message.bytes", "1000000");

@@ -40,6 +40,11 @@ interface Ledger extends AutoCloseable {
    */
   @Nullable Page next(RelayPosition position, int limit) throws SQLException;
 
+  /** Tells whether rows come from the database's log now. */
+  default boolean isFollowing() {
+    return false;
+  }
+
   /** Told that rows are in Kafka, and their position too or soon. */
   void published(List<LedgerRow> rows) throws SQLException;
 

@@ -4,6 +4,7 @@ import dev.lockstep.outbox.OutboxException;
 import dev.lockstep.outbox.RelayHealth;
 import dev.lockstep.outbox.RelayOptions;
 import dev.lockstep.outbox.RelayStats;
+import dev.lockstep.outbox.WalSource;
 import dev.lockstep.outbox.internal.sql.Connections;
 import dev.lockstep.outbox.internal.sql.Dialect;
 import dev.lockstep.outbox.internal.write.TopicTable;
@@ -58,6 +59,7 @@ public final class RelayGroup implements AutoCloseable {
   private final Thread thread;
   private final Destinations destinations;
   private final Housekeeping housekeeping;
+  private final @Nullable WalFeed wal;
   private volatile boolean stopping;
   private volatile boolean fenced;
   private volatile @Nullable String fault;
@@ -67,6 +69,7 @@ public final class RelayGroup implements AutoCloseable {
     this.topics = topics;
     this.options = options;
     this.dialect = dialect(dataSource);
+    this.wal = wal();
     this.destinations = new Destinations(options.config(), System::nanoTime);
     this.housekeeping =
         new Housekeeping(
@@ -92,6 +95,13 @@ public final class RelayGroup implements AutoCloseable {
     thread.setDaemon(true);
   }
 
+  private @Nullable WalFeed wal() {
+    WalSource source = options.wal().orElse(null);
+    return source == null
+        ? null
+        : new WalFeed(source, dataSource, options.name(), options.shards());
+  }
+
   private static Dialect dialect(DataSource dataSource) {
     try (Connection connection = dataSource.getConnection()) {
       return Dialect.of(connection);
@@ -105,6 +115,7 @@ public final class RelayGroup implements AutoCloseable {
     boolean startable = false;
     try (Connection connection = Connections.committing(dataSource)) {
       requireTopics(connection);
+      requireWal();
       LedgerIdentity.require(connection, options);
       // rows are numbered by partition from the first one on
       destinations.look(topics.registered());
@@ -126,7 +137,22 @@ public final class RelayGroup implements AutoCloseable {
       }
     }
     housekeeping.start();
+    if (wal != null) {
+      wal.start();
+    }
     thread.start();
+  }
+
+  private void requireWal() {
+    WalSource source = options.wal().orElse(null);
+    if (source != null && !dialect.hasSnapshots()) {
+      throw new OutboxException(
+          "Outbox '%s' cannot follow the log of its database: it is no PostgreSQL"
+              .formatted(options.name()));
+    }
+    if (source != null) {
+      WalStream.require(source, options.name());
+    }
   }
 
   /** All that is wrong at once; a topic that was just created may not be known to all brokers. */
@@ -179,7 +205,13 @@ public final class RelayGroup implements AutoCloseable {
           }
         });
     String group = fault;
-    return new RelayHealth(states, faults, List.copyOf(blocked), Optional.ofNullable(group));
+    String log = wal == null ? null : wal.fault();
+    return new RelayHealth(
+        states,
+        faults,
+        List.copyOf(blocked),
+        log == null ? List.of() : List.of(log),
+        Optional.ofNullable(group));
   }
 
   public RelayStats stats() {
@@ -236,6 +268,9 @@ public final class RelayGroup implements AutoCloseable {
     } finally {
       housekeeping.close();
       stop(List.copyOf(running.keySet()));
+      if (wal != null) {
+        wal.close();
+      }
     }
   }
 
@@ -287,6 +322,7 @@ public final class RelayGroup implements AutoCloseable {
                 options,
                 counters,
                 shard,
+                wal,
                 () -> fenced = true);
         Thread own = new Thread(relay, "outbox-" + options.name() + "-" + shard);
         own.setDaemon(true);

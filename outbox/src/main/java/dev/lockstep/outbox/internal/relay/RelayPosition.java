@@ -88,6 +88,17 @@ record RelayPosition(
     return behind(page, snapshot, "", 0);
   }
 
+  /** The same with a snapshot that sees more, all of it published. */
+  RelayPosition seeing(String snapshot) {
+    return new RelayPosition(
+        origin, snapshot, window, lastSeq, maxSeq, relayEpoch, newest, newestAt, undeleted);
+  }
+
+  /** After rows that do not come by seq. */
+  RelayPosition within(String snapshot, String next, long last, List<LedgerRow> page) {
+    return behind(page, snapshot, next, last);
+  }
+
   /** After rows that {@code prev} saw but nobody had published. */
   RelayPosition recovered(List<LedgerRow> page) {
     return behind(page, prev, window, lastSeq);
@@ -100,7 +111,7 @@ record RelayPosition(
         newPrev,
         newWindow,
         newLastSeq,
-        Math.max(maxSeq, last(page, maxSeq)),
+        page.stream().mapToLong(LedgerRow::seq).reduce(maxSeq, Math::max),
         relayEpoch,
         newest(page),
         newestAt(page),

@@ -49,6 +49,7 @@ final class ShardRelay implements Runnable {
   private final RelayOptions options;
   private final RelayCounters counters;
   private final int shard;
+  private final @Nullable WalFeed wal;
   private final Runnable fenced;
   private final Semaphore wakeUp = new Semaphore(0);
   private final PageSize page;
@@ -63,6 +64,7 @@ final class ShardRelay implements Runnable {
   private volatile List<String> blocked = List.of();
 
   /**
+   * @param wal follows the database's log; null: the ledger is read
    * @param fenced called when another relay took the shard, or the coordinator forgot this one:
    *     leave the group and join again
    */
@@ -74,6 +76,7 @@ final class ShardRelay implements Runnable {
       RelayOptions options,
       RelayCounters counters,
       int shard,
+      @Nullable WalFeed wal,
       Runnable fenced) {
     this.dataSource = dataSource;
     this.dialect = dialect;
@@ -82,6 +85,7 @@ final class ShardRelay implements Runnable {
     this.options = options;
     this.counters = counters;
     this.shard = shard;
+    this.wal = wal;
     this.fenced = fenced;
     this.page = new PageSize(options.pageRows(), options.transactionTimeout().toNanos() / 4);
   }
@@ -209,14 +213,18 @@ final class ShardRelay implements Runnable {
                   System::nanoTime),
               position);
       reached = position;
-      stream(publishing, connection, lane, sorter);
+      stream(publishing, ledger, lane, sorter);
     }
   }
 
   private Ledger ledger() throws SQLException {
-    return dialect.hasSnapshots()
-        ? new SnapshotLedger(dataSource, shard, lane())
-        : new VisibleLedger(dataSource, shard, lane());
+    if (!dialect.hasSnapshots()) {
+      return new VisibleLedger(dataSource, shard, lane());
+    }
+    SnapshotLedger snapshots = new SnapshotLedger(dataSource, shard, lane());
+    return wal == null
+        ? snapshots
+        : new WalLedger(snapshots, wal.queue(shard, this::wake), lane() == 1);
   }
 
   private void requireShards(Connection connection) throws SQLException {
@@ -231,9 +239,9 @@ final class ShardRelay implements Runnable {
     }
   }
 
-  private void stream(
-      Publishing publishing, Connection connection, LaneSender lane, RowSorter sorter)
+  private void stream(Publishing publishing, Ledger ledger, LaneSender lane, RowSorter sorter)
       throws SQLException {
+    Connection connection = ledger.connection();
     long pause = SHORTEST_PAUSE_MS;
     long attendedAt = System.nanoTime() - ATTEND_NANOS;
     boolean paused = false;
@@ -247,7 +255,7 @@ final class ShardRelay implements Runnable {
         fault = null;
         attendedAt = System.nanoTime();
       }
-      state = paused ? "PAUSED" : "STREAMING";
+      state = paused ? "PAUSED" : ledger.isFollowing() ? "FOLLOWING" : "STREAMING";
       if (!paused && publishing.turn()) {
         pause = SHORTEST_PAUSE_MS;
         continue;

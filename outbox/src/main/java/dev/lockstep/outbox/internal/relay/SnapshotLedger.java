@@ -69,6 +69,8 @@ final class SnapshotLedger implements Ledger {
 
   private long epoch = Long.MAX_VALUE;
 
+  private String emptyAt = RelayPosition.START.prev();
+
   SnapshotLedger(DataSource dataSource, int shard, int lane) throws SQLException {
     this.connection = dataSource.getConnection();
     this.shard = shard;
@@ -119,6 +121,43 @@ final class SnapshotLedger implements Ledger {
     return position.window().isEmpty() ? poll(position, limit) : page(position, limit);
   }
 
+  /** The snapshot in which nothing was left when {@link #next} last returned null. */
+  String emptyAt() {
+    return emptyAt;
+  }
+
+  /** Returns the database's snapshot now. */
+  String snapshot() throws SQLException {
+    try (Statement statement = connection.createStatement();
+        ResultSet row = statement.executeQuery("SELECT pg_current_snapshot()::text")) {
+      row.next();
+      return row.getString(1);
+    }
+  }
+
+  /** Tells whether a statement would see what a transaction wrote. */
+  boolean isVisible(long xid) throws SQLException {
+    return Seen.of(snapshot()).sees(xid);
+  }
+
+  /**
+   * Looks for a later owner.
+   *
+   * @throws org.apache.kafka.common.errors.ProducerFencedException when there is one
+   */
+  void requireOwner() throws SQLException {
+    try (PreparedStatement select =
+        connection.prepareStatement(
+            "SELECT epoch AS owner_epoch FROM lockstep_outbox_owner WHERE shard = ?")) {
+      select.setInt(1, shard);
+      try (ResultSet row = select.executeQuery()) {
+        if (row.next()) {
+          Rows.requireOwner(row, shard, epoch);
+        }
+      }
+    }
+  }
+
   /** Takes a snapshot and returns the first rows that are visible in it and not in the last one. */
   private @Nullable Page poll(RelayPosition position, int limit) throws SQLException {
     try (PreparedStatement select = connection.prepareStatement(Rows.owned(POLL, shard))) {
@@ -141,6 +180,7 @@ final class SnapshotLedger implements Ledger {
       }
       if (rows.isEmpty()) {
         // an empty poll writes nothing; the old snapshot stays as good as the new one
+        emptyAt = snapshot;
         return null;
       }
       boolean more = rows.size() > limit || PageSize.isFull(rows);

@@ -1,0 +1,80 @@
+package dev.lockstep.outbox.internal.relay;
+
+import java.util.NavigableSet;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+
+/**
+ * A set of transactions in the form of a snapshot: all below {@code xmax} but those that are
+ * listed. Transactions that were read from the log can be added, so that a position stays a
+ * snapshot whose rows are all published, whoever reads on from it. Not thread-safe.
+ */
+final class Seen {
+
+  private long xmax;
+  private final NavigableSet<Long> open;
+
+  private Seen(long xmax, NavigableSet<Long> open) {
+    this.xmax = xmax;
+    this.open = open;
+  }
+
+  /** Returns what a snapshot sees, as PostgreSQL writes it: {@code xmin:xmax:xip,xip,...}. */
+  static Seen of(String snapshot) {
+    String[] parts = snapshot.split(":", -1);
+    NavigableSet<Long> open = new TreeSet<>();
+    if (!parts[2].isEmpty()) {
+      for (String xid : parts[2].split(",", -1)) {
+        open.add(Long.parseLong(xid));
+      }
+    }
+    return new Seen(Long.parseLong(parts[1]), open);
+  }
+
+  Seen copy() {
+    return new Seen(xmax, new TreeSet<>(open));
+  }
+
+  boolean sees(long xid) {
+    return xid < xmax && !open.contains(xid);
+  }
+
+  /** How many transactions must be listed when this one is added. */
+  long distance(long xid) {
+    return Math.max(0, xid - xmax);
+  }
+
+  /** Adds a transaction. */
+  void add(long xid) {
+    if (xid < xmax) {
+      open.remove(xid);
+      return;
+    }
+    for (long between = xmax; between < xid; between++) {
+      open.add(between);
+    }
+    xmax = xid + 1;
+  }
+
+  /** Adds all that a snapshot sees. */
+  void add(Seen other) {
+    Seen before = copy();
+    open.addAll(other.open);
+    open.removeIf(xid -> before.sees(xid) || other.sees(xid));
+    xmax = Math.max(xmax, other.xmax);
+  }
+
+  /** Tells whether each transaction that had begun when a snapshot was taken is seen. */
+  boolean isPast(Seen snapshot) {
+    return xmax >= snapshot.xmax && open.headSet(snapshot.xmax).isEmpty();
+  }
+
+  @Override
+  public String toString() {
+    return (open.isEmpty() ? xmax : open.first())
+        + ":"
+        + xmax
+        + ":"
+        + open.stream().map(String::valueOf).collect(Collectors.joining(","));
+  }
+}

@@ -1,0 +1,263 @@
+package dev.lockstep.outbox.internal.relay;
+
+import dev.lockstep.outbox.internal.relay.RowSorter.Sorted;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Takes rows from the log, in the order of commits, and from the ledger wherever the log cannot be
+ * followed. A position is a snapshot whose rows are all published in both cases, so that either can
+ * go on where the other was: a transaction that comes from both is known by its id.
+ *
+ * <p>To join the log: attach the queue, take a snapshot, read the ledger until every transaction
+ * that had begun by then is seen. Whatever was written to the log before the queue was attached had
+ * begun before the snapshot; whatever was written later is in the queue (decision 0018).
+ *
+ * <p>Rows of the log may not be visible in the database for a moment: where rows of a transaction
+ * are read from the ledger because the log had it, it is asked first whether they are.
+ */
+final class WalLedger implements Ledger {
+
+  /** A position lists transactions that it does not see: with more, the ledger is asked. */
+  private static final int MOST_LISTED = 10_000;
+
+  /** A connection that is dead is silent as well: the ledger is asked all the same. */
+  private static final long LONGEST_TRUST_NANOS = TimeUnit.SECONDS.toNanos(1);
+
+  /** Handed out and, for all this knows, not published. */
+  private record Handed(Seen before, List<WalItem> items, String prev) {}
+
+  private final SnapshotLedger ledger;
+  private final WalQueue queue;
+  private final boolean fencedTooLate;
+
+  /** All of it is published, or will be when what was handed out is. */
+  private Seen seen = Seen.of(RelayPosition.START.prev());
+
+  private String lastPrev = RelayPosition.START.prev();
+
+  /** Two at most: a page is asked for when all but the one before it are published. */
+  private final Deque<Handed> handed = new ArrayDeque<>();
+
+  private @Nullable Seen joining;
+  private boolean joined;
+
+  private long polledAt;
+
+  /** Came from the log, and is read from the ledger. */
+  private long reading;
+
+  /**
+   * @param fencedTooLate a later owner must be looked for before each page: Kafka tells of it only
+   *     after rows were sent
+   */
+  WalLedger(SnapshotLedger ledger, WalQueue queue, boolean fencedTooLate) {
+    this.ledger = ledger;
+    this.queue = queue;
+    this.fencedTooLate = fencedTooLate;
+  }
+
+  @Override
+  public Connection connection() {
+    return ledger.connection();
+  }
+
+  @Override
+  public RelayPosition takeOver(RelayPosition found) throws SQLException {
+    return ledger.takeOver(found);
+  }
+
+  @Override
+  public void owned(long relayEpoch) {
+    ledger.owned(relayEpoch);
+  }
+
+  @Override
+  public boolean isFollowing() {
+    return joined;
+  }
+
+  @Override
+  public @Nullable Page next(RelayPosition position, int limit) throws SQLException {
+    if (!position.window().isEmpty()) {
+      return ledger.isVisible(reading) ? ledger.next(position, limit) : null;
+    }
+    settle(position);
+    if (!queue.isAttached()) {
+      joined = false;
+      joining = null;
+    }
+    return joined ? fromLog(position, limit) : fromLedger(position, limit);
+  }
+
+  /** Compares what was handed out with what was published. */
+  private void settle(RelayPosition position) {
+    Handed last = handed.peekLast();
+    if (last != null && last.prev().equals(position.prev())) {
+      while (handed.size() > 1) {
+        handed.removeFirst();
+      }
+    } else if (last != null) {
+      // a page was refused, or cut: what it passed is in the position
+      seen = handed.getFirst().before().copy();
+      while (!handed.isEmpty()) {
+        queue.putBack(handed.removeLast().items());
+      }
+    }
+    if (!position.prev().equals(lastPrev)) {
+      seen.add(Seen.of(position.prev()));
+      lastPrev = position.prev();
+    }
+  }
+
+  private @Nullable Page fromLedger(RelayPosition position, int limit) throws SQLException {
+    Page page = poll(position, limit);
+    if (page != null) {
+      if (!page.more() && joining == null) {
+        join();
+      }
+      return page;
+    }
+    if (joining == null) {
+      join();
+      return null;
+    }
+    joined = seen.isPast(joining);
+    return joined ? fromLog(position, limit) : null;
+  }
+
+  private @Nullable Page poll(RelayPosition position, int limit) throws SQLException {
+    Page page = ledger.next(position.seeing(seen.toString()), limit);
+    if (page == null) {
+      // nothing that is visible there is unpublished
+      seen.add(Seen.of(ledger.emptyAt()));
+      polledAt = System.nanoTime();
+    }
+    return page;
+  }
+
+  private void join() throws SQLException {
+    if (queue.attach()) {
+      // after it: see above
+      joining = Seen.of(ledger.snapshot());
+    }
+  }
+
+  private @Nullable Page fromLog(RelayPosition position, int limit) throws SQLException {
+    Seen before = seen.copy();
+    List<WalItem> items = new ArrayList<>();
+    List<LedgerRow> rows = new ArrayList<>();
+    long bytes = 0;
+    for (WalItem item = queue.peek(); item != null; item = queue.peek()) {
+      if (item instanceof WalItem.Mark mark) {
+        seen.add(Seen.of(mark.snapshot()));
+      } else if (item instanceof WalItem.Committed committed && !seen.sees(committed.xid())) {
+        if (seen.distance(committed.xid()) > MOST_LISTED) {
+          if (rows.isEmpty()) {
+            // the queue stays complete; the ledger tells what all these transactions became
+            joined = false;
+            return fromLedger(position, limit);
+          }
+          break;
+        }
+        boolean fits =
+            rows.size() + committed.rows().size() <= limit
+                && bytes + committed.bytes() <= PageSize.BYTES;
+        if (!fits && rows.isEmpty()) {
+          queue.remove();
+          return whole(position, committed.xid(), item, limit);
+        }
+        if (!fits) {
+          break;
+        }
+        rows.addAll(committed.rows());
+        bytes += committed.bytes();
+        seen.add(committed.xid());
+      } else if (item instanceof WalItem.Large large && !seen.sees(large.xid())) {
+        if (rows.isEmpty()) {
+          queue.remove();
+          return whole(position, large.xid(), item, limit);
+        }
+        break;
+      }
+      items.add(item);
+      queue.remove();
+    }
+    if (rows.isEmpty()) {
+      return System.nanoTime() - polledAt > LONGEST_TRUST_NANOS ? poll(position, limit) : null;
+    }
+    if (fencedTooLate) {
+      ledger.requireOwner();
+    }
+    String prev = seen.toString();
+    handed.addLast(new Handed(before, items, prev));
+    return new Page(
+        rows, queue.peek() != null, sorted -> behind(position, before, items, prev, sorted));
+  }
+
+  private RelayPosition behind(
+      RelayPosition position, Seen before, List<WalItem> items, String prev, Sorted sorted) {
+    if (sorted.isWhole()) {
+      return position.within(prev, "", 0, sorted.passed());
+    }
+    Seen passed = before.copy();
+    int left = sorted.passed().size();
+    for (WalItem item : items) {
+      if (item instanceof WalItem.Committed committed && !passed.sees(committed.xid())) {
+        int size = committed.rows().size();
+        if (left < size) {
+          String upTo = passed.toString();
+          if (left == 0) {
+            return position.within(upTo, "", 0, sorted.passed());
+          }
+          reading = committed.xid();
+          passed.add(reading);
+          return position.within(
+              upTo, passed.toString(), committed.rows().get(left - 1).seq(), sorted.passed());
+        }
+        left -= size;
+        passed.add(committed.xid());
+      } else if (item instanceof WalItem.Mark mark) {
+        passed.add(Seen.of(mark.snapshot()));
+      }
+    }
+    throw new IllegalStateException("A page that was cut was passed as a whole");
+  }
+
+  /** One transaction alone, page by page from the ledger. */
+  private @Nullable Page whole(RelayPosition position, long xid, WalItem item, int limit)
+      throws SQLException {
+    if (!ledger.isVisible(xid)) {
+      queue.putBack(List.of(item));
+      return null;
+    }
+    Seen before = seen.copy();
+    seen.add(xid);
+    reading = xid;
+    String window = seen.toString();
+    handed.addLast(new Handed(before, List.of(item), window));
+    return ledger.next(position.within(before.toString(), window, 0, List.of()), limit);
+  }
+
+  @Override
+  public void published(List<LedgerRow> rows) throws SQLException {
+    ledger.published(rows);
+  }
+
+  @Override
+  public void forget(List<String> undeleted) throws SQLException {
+    ledger.forget(undeleted);
+  }
+
+  @Override
+  public void close() throws SQLException {
+    queue.detach();
+    ledger.close();
+  }
+}

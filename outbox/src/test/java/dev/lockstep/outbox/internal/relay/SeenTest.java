@@ -1,0 +1,87 @@
+package dev.lockstep.outbox.internal.relay;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+import net.jqwik.api.Arbitraries;
+import net.jqwik.api.Arbitrary;
+import net.jqwik.api.Combinators;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.Provide;
+import org.junit.jupiter.api.Test;
+
+class SeenTest {
+
+  private static final long MOST = 60;
+
+  @Test
+  void isWrittenAsPostgresqlReadsIt() {
+    Seen seen = Seen.of("10:10:");
+    seen.add(12);
+    assertThat(seen).hasToString("10:13:10,11");
+    seen.add(10);
+    assertThat(seen).hasToString("11:13:11");
+    seen.add(11);
+    assertThat(seen).hasToString("13:13:");
+    assertThat(seen.distance(13)).isZero();
+    assertThat(seen.distance(20)).isEqualTo(7);
+    assertThat(seen.distance(5)).isZero();
+  }
+
+  @Property
+  void addedTransactionIsSeenAndNoOther(
+      @ForAll("snapshots") String snapshot, @ForAll("xids") Set<Long> added) {
+    Seen seen = Seen.of(snapshot);
+    added.forEach(seen::add);
+
+    for (long xid = 1; xid < MOST; xid++) {
+      assertThat(Seen.of(seen.toString()).sees(xid))
+          .as("%d in %s of %s and %s", xid, seen, snapshot, added)
+          .isEqualTo(Seen.of(snapshot).sees(xid) || added.contains(xid));
+    }
+  }
+
+  @Property
+  void addedSnapshotIsSeen(@ForAll("snapshots") String one, @ForAll("snapshots") String other) {
+    Seen seen = Seen.of(one);
+    seen.add(Seen.of(other));
+
+    boolean isPast = true;
+    for (long xid = 1; xid < MOST; xid++) {
+      boolean sees = Seen.of(one).sees(xid) || Seen.of(other).sees(xid);
+      assertThat(seen.sees(xid)).as("%d in %s of %s and %s", xid, seen, one, other).isEqualTo(sees);
+      isPast &= sees || xid >= xmax(other);
+    }
+    assertThat(seen.isPast(Seen.of(other))).isEqualTo(isPast);
+  }
+
+  @Provide
+  Arbitrary<Set<Long>> xids() {
+    return Arbitraries.longs().between(1, MOST - 10).set().ofMaxSize(8);
+  }
+
+  @Provide
+  Arbitrary<String> snapshots() {
+    return Combinators.combine(
+            Arbitraries.longs().between(1, 40),
+            Arbitraries.longs().between(1, 39).set().ofMaxSize(6))
+        .as(SeenTest::snapshot);
+  }
+
+  private static String snapshot(long xmax, Set<Long> candidates) {
+    TreeSet<Long> open = new TreeSet<>(candidates);
+    open.tailSet(xmax).clear();
+    return (open.isEmpty() ? xmax : open.first())
+        + ":"
+        + xmax
+        + ":"
+        + open.stream().map(String::valueOf).collect(Collectors.joining(","));
+  }
+
+  private static long xmax(String snapshot) {
+    return Long.parseLong(snapshot.split(":", -1)[1]);
+  }
+}
