@@ -20,7 +20,8 @@ class OutboxPageTest {
     "SpringOutboxIT, spring",
     "SpringOutboxIT, transactional",
     "JtaOutboxIT, jta",
-    "JooqOutboxIT, jooq"
+    "JooqOutboxIT, jooq",
+    "WalIT, wal"
   })
   void showsTheTestedSamples(String test, String tag) throws IOException {
     String source = Files.readString(TESTS.resolve(test + ".java"));

@@ -5,6 +5,7 @@ import static dev.lockstep.outbox.OutboxWorld.soon;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.schema.LockstepHeaders;
 import dev.lockstep.testkit.kafka.BrokerProfile;
 import dev.lockstep.testkit.kafka.KafkaCluster;
@@ -121,6 +122,29 @@ class WalIT {
 
   private static String text(byte[] bytes) {
     return bytes == null ? "null" : new String(bytes, StandardCharsets.UTF_8);
+  }
+
+  @Test
+  void userOfTheLogNeedsReplicationAndNothingElse() throws Exception {
+    world.outbox.register(topic, Lane.EXACTLY_ONCE, 3);
+    world.execute("CREATE USER follower REPLICATION");
+    Properties user = new Properties();
+    user.setProperty("user", "follower");
+    String url = world.dataSource.getJdbcUrl().replaceAll("\\?.*", "");
+    world.createTopic(
+        sample(world.config, url, user).positionsTopic(), 4, Map.of("cleanup.policy", "compact"));
+    try (OutboxRelay relay = OutboxRelay.start(world.outbox, sample(world.config, url, user))) {
+      following(relay);
+      world.publish(message(topic, "a", "1"));
+      soon(() -> assertThat(world.read(topic)).containsExactly("a=1"));
+    }
+  }
+
+  private static RelayOptions sample(LockstepConfig config, String url, Properties user) {
+    // tag::wal[]
+    RelayOptions options = RelayOptions.of(config, "orders").withWal(WalSource.of(url, user));
+    // end::wal[]
+    return options;
   }
 
   @Test

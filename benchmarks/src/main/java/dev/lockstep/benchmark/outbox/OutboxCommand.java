@@ -6,6 +6,7 @@ import dev.lockstep.benchmark.outbox.system.GruelboxOutbox;
 import dev.lockstep.benchmark.outbox.system.LockstepOutbox;
 import dev.lockstep.benchmark.outbox.system.NamastackOutbox;
 import dev.lockstep.benchmark.outbox.system.PageAndSend;
+import dev.lockstep.benchmark.outbox.system.PortableOutbox;
 import dev.lockstep.benchmark.report.Machine;
 import dev.lockstep.benchmark.report.Report;
 import dev.lockstep.benchmark.server.Scratch;
@@ -49,6 +50,9 @@ public final class OutboxCommand implements Callable<Integer> {
           "wal_level", "logical",
           "shared_buffers", "1GB",
           "max_wal_size", "4GB");
+
+  private static final List<String> MODES =
+      List.of("exactly-once", "express", "wal", "wal-express", "portable");
 
   @Option(
       names = "--rows",
@@ -102,6 +106,14 @@ public final class OutboxCommand implements Callable<Integer> {
   private List<String> peers = List.of();
 
   @Option(
+      names = "--modes",
+      split = ",",
+      paramLabel = "NAME",
+      defaultValue = "exactly-once,express,wal,wal-express,portable",
+      description = "Which of ours to measure. Default: all.")
+  private List<String> modes = List.of();
+
+  @Option(
       names = "--report",
       paramLabel = "DIR",
       defaultValue = "benchmark-report",
@@ -117,15 +129,21 @@ public final class OutboxCommand implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     validate();
-    List<OutboxSystem> systems = systems();
+    try (Scratch scratch = Scratch.create();
+        PortableOutbox portable = new PortableOutbox(scratch.path().resolve("mariadb"))) {
+      return measure(scratch, portable);
+    }
+  }
+
+  private int measure(Scratch scratch, PortableOutbox portable) throws Exception {
+    List<OutboxSystem> systems = systems(portable);
     Map<String, String> versions = new LinkedHashMap<>();
     versions.put(
         "kafka",
         AppInfoParser.getVersion() + ", one broker, " + (stock ? "stock" : "tuned") + " profile");
     systems.forEach(system -> versions.put(system.name(), system.version()));
     versions.forEach((name, version) -> System.out.println("  " + name + ": " + version));
-    try (Scratch scratch = Scratch.create();
-        KafkaCluster cluster =
+    try (KafkaCluster cluster =
             KafkaCluster.start(
                 scratch.path().resolve("kafka"),
                 1,
@@ -177,12 +195,15 @@ public final class OutboxCommand implements Callable<Integer> {
     if (perSecond < 1) {
       faults.add("--per-second must be at least 1");
     }
+    if (!MODES.containsAll(modes) || modes.isEmpty()) {
+      faults.add("--modes are " + MODES);
+    }
     if (!faults.isEmpty()) {
       throw new ParameterException(spec.commandLine(), String.join("; ", faults));
     }
   }
 
-  private List<OutboxSystem> systems() {
+  private List<OutboxSystem> systems(PortableOutbox portable) {
     Map<String, OutboxSystem> known = new LinkedHashMap<>();
     for (OutboxSystem peer :
         List.of(
@@ -194,7 +215,10 @@ public final class OutboxCommand implements Callable<Integer> {
       known.put(peer.name(), peer);
     }
     List<OutboxSystem> systems = new ArrayList<>();
-    systems.add(new LockstepOutbox());
+    systems.add(new LockstepOutbox(modes));
+    if (modes.contains("portable")) {
+      systems.add(portable);
+    }
     for (String name : peers) {
       OutboxSystem peer = known.get(name);
       if (peer != null) {

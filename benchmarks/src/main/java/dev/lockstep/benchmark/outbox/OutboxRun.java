@@ -90,6 +90,8 @@ final class OutboxRun {
     awaitEndOfSessions(place);
     if (counts) {
       note(system, variant, workload, "drain_rows_per_second", rate);
+    }
+    if (counts && system.usesPlace()) {
       note(system, variant, workload, "drain_wal_bytes_per_row", (number(place, WAL) - wal) / rows);
       note(
           system,

@@ -56,6 +56,16 @@ public interface OutboxSystem {
   }
 
   /**
+   * Tells whether its rows lie in the database of the place; otherwise it brings its own, of which
+   * neither WAL nor dead rows are counted.
+   *
+   * @return false: it brings its own
+   */
+  default boolean usesPlace() {
+    return true;
+  }
+
+  /**
    * Tells whether a row that comes twice though nothing failed breaks a promise.
    *
    * @return false: repeated rows are told, and are no violation

@@ -34,6 +34,8 @@ final class Fill {
   static void run(Place place, long rows, String insert) throws SQLException {
     try (Connection connection = place.dataSource().getConnection();
         Statement statement = connection.createStatement()) {
+      // how it came there is not measured
+      statement.execute("SET synchronous_commit = off");
       statement.execute(
           """
           DO $$

@@ -163,36 +163,12 @@ final class Parked {
               delete.addBatch();
             }
             if (behindPosition) {
-              requireStored(sorted.asides(), insert.executeBatch());
+              insert.executeBatch();
             } else {
               delete.executeBatch();
             }
           }
         });
-  }
-
-  /** A row that came from the log may not be visible yet: the position must not pass it. */
-  private void requireStored(List<Aside> asides, int[] inserted) throws SQLException {
-    try (PreparedStatement select =
-        connection.prepareStatement(
-            "SELECT FROM lockstep_outbox_parked WHERE shard = ? AND seq = ? AND id = ?")) {
-      for (int i = 0; i < inserted.length; i++) {
-        LedgerRow row = asides.get(i).row();
-        if (inserted[i] > 0) {
-          continue;
-        }
-        select.setInt(1, shard);
-        select.setLong(2, row.seq());
-        dialect.setId(select, 3, row.id());
-        try (ResultSet found = select.executeQuery()) {
-          if (!found.next()) {
-            throw new SQLException(
-                "Row %d of shard %d cannot be put aside: it is not visible yet"
-                    .formatted(row.seq(), shard));
-          }
-        }
-      }
-    }
   }
 
   private void block(PreparedStatement insert, BlockKey key, String reason, boolean probed)

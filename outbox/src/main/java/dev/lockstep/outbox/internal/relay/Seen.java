@@ -64,9 +64,9 @@ final class Seen {
     xmax = Math.max(xmax, other.xmax);
   }
 
-  /** Tells whether each transaction that had begun when a snapshot was taken is seen. */
-  boolean isPast(Seen snapshot) {
-    return xmax >= snapshot.xmax && open.headSet(snapshot.xmax).isEmpty();
+  /** Tells whether all transactions before one are seen. */
+  boolean isPast(long xid) {
+    return xmax >= xid && open.headSet(xid).isEmpty();
   }
 
   @Override

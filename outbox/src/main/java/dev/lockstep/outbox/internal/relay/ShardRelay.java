@@ -224,7 +224,7 @@ final class ShardRelay implements Runnable {
     SnapshotLedger snapshots = new SnapshotLedger(dataSource, shard, lane());
     return wal == null
         ? snapshots
-        : new WalLedger(snapshots, wal.queue(shard, this::wake), lane() == 1);
+        : new WalLedger(snapshots, wal.queue(shard, this::wake));
   }
 
   private void requireShards(Connection connection) throws SQLException {

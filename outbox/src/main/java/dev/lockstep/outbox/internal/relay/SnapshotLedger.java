@@ -126,35 +126,31 @@ final class SnapshotLedger implements Ledger {
     return emptyAt;
   }
 
-  /** Returns the database's snapshot now. */
-  String snapshot() throws SQLException {
-    try (Statement statement = connection.createStatement();
-        ResultSet row = statement.executeQuery("SELECT pg_current_snapshot()::text")) {
-      row.next();
-      return row.getString(1);
+  /**
+   * Returns what a statement sees now.
+   *
+   * @throws org.apache.kafka.common.errors.ProducerFencedException when a later relay owns the shard
+   */
+  Seen visible() throws SQLException {
+    try (PreparedStatement select =
+        connection.prepareStatement(
+            "SELECT pg_current_snapshot()::text AS snapshot, (SELECT epoch"
+                + " FROM lockstep_outbox_owner WHERE shard = ?) AS owner_epoch")) {
+      select.setInt(1, shard);
+      try (ResultSet row = select.executeQuery()) {
+        row.next();
+        Rows.requireOwner(row, shard, epoch);
+        return Seen.of(row.getString("snapshot"));
+      }
     }
   }
 
-  /** Tells whether a statement would see what a transaction wrote. */
-  boolean isVisible(long xid) throws SQLException {
-    return Seen.of(snapshot()).sees(xid);
-  }
-
-  /**
-   * Looks for a later owner.
-   *
-   * @throws org.apache.kafka.common.errors.ProducerFencedException when there is one
-   */
-  void requireOwner() throws SQLException {
-    try (PreparedStatement select =
-        connection.prepareStatement(
-            "SELECT epoch AS owner_epoch FROM lockstep_outbox_owner WHERE shard = ?")) {
-      select.setInt(1, shard);
-      try (ResultSet row = select.executeQuery()) {
-        if (row.next()) {
-          Rows.requireOwner(row, shard, epoch);
-        }
-      }
+  /** Begins and ends a transaction: all that had begun before have smaller ids than this one. */
+  long newTransaction() throws SQLException {
+    try (Statement statement = connection.createStatement();
+        ResultSet row = statement.executeQuery("SELECT pg_current_xact_id()::text::bigint")) {
+      row.next();
+      return row.getLong(1);
     }
   }
 

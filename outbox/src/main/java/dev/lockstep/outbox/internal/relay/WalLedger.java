@@ -15,12 +15,14 @@ import org.jspecify.annotations.Nullable;
  * followed. A position is a snapshot whose rows are all published in both cases, so that either can
  * go on where the other was: a transaction that comes from both is known by its id.
  *
- * <p>To join the log: attach the queue, take a snapshot, read the ledger until every transaction
- * that had begun by then is seen. Whatever was written to the log before the queue was attached had
- * begun before the snapshot; whatever was written later is in the queue (decision 0018).
+ * <p>To join the log: attach the queue, begin a transaction, read the ledger until every earlier one
+ * is seen. Whatever was written to the log before the queue was attached has a smaller id; whatever
+ * was written later is in the queue. A snapshot would not do: it knows nothing of transactions that
+ * are open behind its end (decision 0018).
  *
- * <p>Rows of the log may not be visible in the database for a moment: where rows of a transaction
- * are read from the ledger because the log had it, it is asked first whether they are.
+ * <p>A commit is in the log before it is visible, by a moment or until a synchronous standby has it.
+ * Nothing is published before it is visible: what a fail-over may take back is not, and a later
+ * owner finds in its snapshot what this one published.
  */
 final class WalLedger implements Ledger {
 
@@ -35,8 +37,6 @@ final class WalLedger implements Ledger {
 
   private final SnapshotLedger ledger;
   private final WalQueue queue;
-  private final boolean fencedTooLate;
-
   /** All of it is published, or will be when what was handed out is. */
   private Seen seen = Seen.of(RelayPosition.START.prev());
 
@@ -45,22 +45,16 @@ final class WalLedger implements Ledger {
   /** Two at most: a page is asked for when all but the one before it are published. */
   private final Deque<Handed> handed = new ArrayDeque<>();
 
-  private @Nullable Seen joining;
+  /** All transactions before this one must be seen; 0: the queue is not attached. */
+  private long joining;
+
   private boolean joined;
 
   private long polledAt;
 
-  /** Came from the log, and is read from the ledger. */
-  private long reading;
-
-  /**
-   * @param fencedTooLate a later owner must be looked for before each page: Kafka tells of it only
-   *     after rows were sent
-   */
-  WalLedger(SnapshotLedger ledger, WalQueue queue, boolean fencedTooLate) {
+  WalLedger(SnapshotLedger ledger, WalQueue queue) {
     this.ledger = ledger;
     this.queue = queue;
-    this.fencedTooLate = fencedTooLate;
   }
 
   @Override
@@ -86,12 +80,12 @@ final class WalLedger implements Ledger {
   @Override
   public @Nullable Page next(RelayPosition position, int limit) throws SQLException {
     if (!position.window().isEmpty()) {
-      return ledger.isVisible(reading) ? ledger.next(position, limit) : null;
+      return ledger.next(position, limit);
     }
     settle(position);
     if (!queue.isAttached()) {
       joined = false;
-      joining = null;
+      joining = 0;
     }
     return joined ? fromLog(position, limit) : fromLedger(position, limit);
   }
@@ -119,12 +113,12 @@ final class WalLedger implements Ledger {
   private @Nullable Page fromLedger(RelayPosition position, int limit) throws SQLException {
     Page page = poll(position, limit);
     if (page != null) {
-      if (!page.more() && joining == null) {
+      if (!page.more() && joining == 0) {
         join();
       }
       return page;
     }
-    if (joining == null) {
+    if (joining == 0) {
       join();
       return null;
     }
@@ -145,11 +139,15 @@ final class WalLedger implements Ledger {
   private void join() throws SQLException {
     if (queue.attach()) {
       // after it: see above
-      joining = Seen.of(ledger.snapshot());
+      joining = ledger.newTransaction();
     }
   }
 
   private @Nullable Page fromLog(RelayPosition position, int limit) throws SQLException {
+    if (queue.peek() == null) {
+      return System.nanoTime() - polledAt > LONGEST_TRUST_NANOS ? poll(position, limit) : null;
+    }
+    Seen visible = ledger.visible();
     Seen before = seen.copy();
     List<WalItem> items = new ArrayList<>();
     List<LedgerRow> rows = new ArrayList<>();
@@ -158,42 +156,36 @@ final class WalLedger implements Ledger {
       if (item instanceof WalItem.Mark mark) {
         seen.add(Seen.of(mark.snapshot()));
       } else if (item instanceof WalItem.Committed committed && !seen.sees(committed.xid())) {
-        if (seen.distance(committed.xid()) > MOST_LISTED) {
-          if (rows.isEmpty()) {
-            // the queue stays complete; the ledger tells what all these transactions became
-            joined = false;
-            return fromLedger(position, limit);
-          }
+        long xid = committed.xid();
+        boolean isFar = seen.distance(xid) > MOST_LISTED;
+        boolean isTooMuch =
+            rows.size() + committed.rows().size() > limit
+                || bytes + committed.bytes() > PageSize.BYTES;
+        if (!visible.sees(xid) || ((isFar || isTooMuch) && !rows.isEmpty())) {
           break;
         }
-        boolean fits =
-            rows.size() + committed.rows().size() <= limit
-                && bytes + committed.bytes() <= PageSize.BYTES;
-        if (!fits && rows.isEmpty()) {
-          queue.remove();
-          return whole(position, committed.xid(), item, limit);
+        if (isFar) {
+          // the ledger tells what all these became; the queue stays complete
+          joined = false;
+          return fromLedger(position, limit);
         }
-        if (!fits) {
-          break;
+        if (isTooMuch) {
+          return alone(position, xid, item, limit);
         }
         rows.addAll(committed.rows());
         bytes += committed.bytes();
-        seen.add(committed.xid());
+        seen.add(xid);
       } else if (item instanceof WalItem.Large large && !seen.sees(large.xid())) {
-        if (rows.isEmpty()) {
-          queue.remove();
-          return whole(position, large.xid(), item, limit);
+        if (!visible.sees(large.xid()) || !rows.isEmpty()) {
+          break;
         }
-        break;
+        return alone(position, large.xid(), item, limit);
       }
       items.add(item);
       queue.remove();
     }
     if (rows.isEmpty()) {
-      return System.nanoTime() - polledAt > LONGEST_TRUST_NANOS ? poll(position, limit) : null;
-    }
-    if (fencedTooLate) {
-      ledger.requireOwner();
+      return null;
     }
     String prev = seen.toString();
     handed.addLast(new Handed(before, items, prev));
@@ -216,8 +208,7 @@ final class WalLedger implements Ledger {
           if (left == 0) {
             return position.within(upTo, "", 0, sorted.passed());
           }
-          reading = committed.xid();
-          passed.add(reading);
+          passed.add(committed.xid());
           return position.within(
               upTo, passed.toString(), committed.rows().get(left - 1).seq(), sorted.passed());
         }
@@ -230,16 +221,12 @@ final class WalLedger implements Ledger {
     throw new IllegalStateException("A page that was cut was passed as a whole");
   }
 
-  /** One transaction alone, page by page from the ledger. */
-  private @Nullable Page whole(RelayPosition position, long xid, WalItem item, int limit)
+  /** One transaction, page by page from the ledger. */
+  private @Nullable Page alone(RelayPosition position, long xid, WalItem item, int limit)
       throws SQLException {
-    if (!ledger.isVisible(xid)) {
-      queue.putBack(List.of(item));
-      return null;
-    }
+    queue.remove();
     Seen before = seen.copy();
     seen.add(xid);
-    reading = xid;
     String window = seen.toString();
     handed.addLast(new Handed(before, List.of(item), window));
     return ledger.next(position.within(before.toString(), window, 0, List.of()), limit);

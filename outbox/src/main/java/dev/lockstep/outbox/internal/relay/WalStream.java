@@ -65,7 +65,6 @@ final class WalStream implements AutoCloseable {
         ResultSet row =
             statement.executeQuery(
                 "SELECT current_setting('server_version_num')::int, current_setting('wal_level'),"
-                    + " current_setting('synchronous_standby_names'),"
                     + " (SELECT count(*) FROM pg_publication_tables p WHERE p.pubname = '"
                     + PUBLICATION
                     + "' AND p.tablename = 'lockstep_outbox')")) {
@@ -76,12 +75,7 @@ final class WalStream implements AutoCloseable {
       if (!"logical".equals(row.getString(2))) {
         faults.add("wal_level is '%s', needs 'logical'".formatted(row.getString(2)));
       }
-      if (!row.getString(3).isEmpty()) {
-        // rows come before the standby has them: a fail-over would take back what was published
-        faults.add(
-            "synchronous_standby_names is set: follow the ledger, which waits for the standby");
-      }
-      if (row.getInt(4) == 0) {
+      if (row.getInt(3) == 0) {
         faults.add(
             "publication '%s' is missing: run wal-postgresql.sql of the jar"
                 .formatted(PUBLICATION));

