@@ -11,8 +11,8 @@ import java.util.Optional;
  * @param faults what is wrong now, by shard; empty when all is well
  * @param blocked what waits in {@code lockstep_outbox_parked}, in the shards of this relay: keys
  *     and topics, with the reason; at most 100
- * @param notes what makes this relay slower and holds up nothing: why it reads the ledger although
- *     it should follow the log
+ * @param notes what makes messages later and loses none: why the ledger is read although the log
+ *     should be followed, or why commits in other processes are found by polling alone
  * @param groupFault why this relay gets no shards now; empty when all is well
  */
 public record RelayHealth(

@@ -19,6 +19,8 @@ import java.util.regex.Pattern;
  * @param longestPoll longest pause between polls of an idle outbox
  * @param transactionTimeout after which Kafka ends the transaction of a dead relay, 5 s to 15 min
  * @param wal where the database's log is followed; empty: the ledger is read
+ * @param listening whether it listens for commits of {@link Outbox#notifyRelays}, over a connection
+ *     that it holds; PostgreSQL only
  */
 public record RelayOptions(
     LockstepConfig config,
@@ -27,7 +29,8 @@ public record RelayOptions(
     int pageRows,
     Duration longestPoll,
     Duration transactionTimeout,
-    Optional<WalSource> wal) {
+    Optional<WalSource> wal,
+    boolean listening) {
 
   private static final Pattern NAME = Pattern.compile("[a-z][a-z0-9-]{0,60}");
 
@@ -66,7 +69,14 @@ public record RelayOptions(
    */
   public static RelayOptions of(LockstepConfig config, String name) {
     return new RelayOptions(
-        config, name, 2, 10_000, Duration.ofMillis(250), Duration.ofSeconds(30), Optional.empty());
+        config,
+        name,
+        2,
+        10_000,
+        Duration.ofMillis(250),
+        Duration.ofSeconds(30),
+        Optional.empty(),
+        false);
   }
 
   /**
@@ -76,7 +86,8 @@ public record RelayOptions(
    * @return changed copy
    */
   public RelayOptions withShards(int number) {
-    return new RelayOptions(config, name, number, pageRows, longestPoll, transactionTimeout, wal);
+    return new RelayOptions(
+        config, name, number, pageRows, longestPoll, transactionTimeout, wal, listening);
   }
 
   /**
@@ -86,7 +97,8 @@ public record RelayOptions(
    * @return changed copy
    */
   public RelayOptions withPageRows(int rows) {
-    return new RelayOptions(config, name, shards, rows, longestPoll, transactionTimeout, wal);
+    return new RelayOptions(
+        config, name, shards, rows, longestPoll, transactionTimeout, wal, listening);
   }
 
   /**
@@ -96,7 +108,8 @@ public record RelayOptions(
    * @return changed copy
    */
   public RelayOptions withLongestPoll(Duration longest) {
-    return new RelayOptions(config, name, shards, pageRows, longest, transactionTimeout, wal);
+    return new RelayOptions(
+        config, name, shards, pageRows, longest, transactionTimeout, wal, listening);
   }
 
   /**
@@ -106,7 +119,7 @@ public record RelayOptions(
    * @return changed copy
    */
   public RelayOptions withTransactionTimeout(Duration timeout) {
-    return new RelayOptions(config, name, shards, pageRows, longestPoll, timeout, wal);
+    return new RelayOptions(config, name, shards, pageRows, longestPoll, timeout, wal, listening);
   }
 
   /**
@@ -119,7 +132,26 @@ public record RelayOptions(
    */
   public RelayOptions withWal(WalSource source) {
     return new RelayOptions(
-        config, name, shards, pageRows, longestPoll, transactionTimeout, Optional.of(source));
+        config,
+        name,
+        shards,
+        pageRows,
+        longestPoll,
+        transactionTimeout,
+        Optional.of(source),
+        listening);
+  }
+
+  /**
+   * Returns options of a relay that is woken by commits in other processes, where writers call
+   * {@link Outbox#notifyRelays}. It tries whether notifications arrive; where they do not it polls
+   * as before, and says so in {@link RelayHealth#notes}.
+   *
+   * @return changed copy
+   */
+  public RelayOptions withListening() {
+    return new RelayOptions(
+        config, name, shards, pageRows, longestPoll, transactionTimeout, wal, true);
   }
 
   /**

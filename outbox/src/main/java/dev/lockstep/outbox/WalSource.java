@@ -8,10 +8,10 @@ import java.util.Properties;
 /**
  * Where a relay follows the write-ahead log of its PostgreSQL: see {@link RelayOptions#withWal}.
  *
- * <p>Needs PostgreSQL 14 or newer with {@code wal_level = logical}, a free replication
- * slot and WAL sender for each relay, a user with the attribute {@code REPLICATION},
- * and the publication of {@code wal-postgresql.sql} in the jar. The slot is a temporary one: it
- * ends with its connection and never keeps WAL of a relay that is gone.
+ * <p>Needs PostgreSQL 14 or newer with {@code wal_level = logical}, a free replication slot and WAL
+ * sender for each relay, a user with the attribute {@code REPLICATION}, and the publication of
+ * {@code wal-postgresql.sql} in the jar. The slot is a temporary one: it ends with its connection
+ * and never keeps WAL of a relay that is gone.
  */
 @FunctionalInterface
 public interface WalSource {

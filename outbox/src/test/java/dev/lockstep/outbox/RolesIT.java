@@ -44,7 +44,9 @@ class RolesIT {
         Outbox outbox = new Outbox(writer);
         OutboxAdmin admin = new OutboxAdmin(operator);
         outbox.register(topic, Lane.EXACTLY_ONCE, 0);
-        try (OutboxRelay relay = OutboxRelay.start(new Outbox(relays), owner.options)) {
+        try (RelayNotifier notifier = outbox.notifyRelays();
+            OutboxRelay relay =
+                OutboxRelay.start(new Outbox(relays), owner.options.withListening())) {
           outbox.inTransaction(
               tx -> {
                 tx.publish(message(topic, "a", "1"));
@@ -60,6 +62,8 @@ class RolesIT {
           admin.pause("the_operator", "test");
           admin.resume("the_operator", "test");
           assertThat(admin.status().parked()).isZero();
+          soon(() -> assertThat(notifier.sent()).isPositive());
+          soon(() -> assertThat(relay.health().notes()).isEmpty());
           soon(() -> assertThat(new OutboxAdmin(relays).truncatePublished(owner.options)).isTrue());
         }
         for (String sql :

@@ -60,6 +60,7 @@ public final class RelayGroup implements AutoCloseable {
   private final Destinations destinations;
   private final Housekeeping housekeeping;
   private final @Nullable WalFeed wal;
+  private final @Nullable CommitListener listener;
   private volatile boolean stopping;
   private volatile boolean fenced;
   private volatile @Nullable String fault;
@@ -81,6 +82,10 @@ public final class RelayGroup implements AutoCloseable {
             () -> running.containsKey(0),
             this::wake,
             this::measure);
+    this.listener =
+        options.listening() && dialect.hasSnapshots()
+            ? new CommitListener(dataSource, options.name(), this::wake)
+            : null;
     Map<String, Object> settings = options.config().client();
     // shards that stay with their relay go on while others move
     settings.put("partition.assignment.strategy", CooperativeStickyAssignor.class.getName());
@@ -139,6 +144,9 @@ public final class RelayGroup implements AutoCloseable {
     housekeeping.start();
     if (wal != null) {
       wal.start();
+    }
+    if (listener != null) {
+      listener.start();
     }
     thread.start();
   }
@@ -205,13 +213,23 @@ public final class RelayGroup implements AutoCloseable {
           }
         });
     String group = fault;
-    String log = wal == null ? null : wal.fault();
     return new RelayHealth(
-        states,
-        faults,
-        List.copyOf(blocked),
-        log == null ? List.of() : List.of(log),
-        Optional.ofNullable(group));
+        states, faults, List.copyOf(blocked), notes(), Optional.ofNullable(group));
+  }
+
+  private List<String> notes() {
+    List<String> notes = new ArrayList<>();
+    String log = wal == null ? null : wal.fault();
+    if (log != null) {
+      notes.add(log);
+    }
+    String deaf = listener == null ? null : listener.fault();
+    if (deaf != null) {
+      notes.add(deaf);
+    } else if (listener == null && options.listening()) {
+      notes.add("this database sends no notifications");
+    }
+    return notes;
   }
 
   public RelayStats stats() {
@@ -267,6 +285,9 @@ public final class RelayGroup implements AutoCloseable {
       }
     } finally {
       housekeeping.close();
+      if (listener != null) {
+        listener.close();
+      }
       stop(List.copyOf(running.keySet()));
       if (wal != null) {
         wal.close();

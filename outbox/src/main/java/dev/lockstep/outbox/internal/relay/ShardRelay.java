@@ -222,9 +222,7 @@ final class ShardRelay implements Runnable {
       return new VisibleLedger(dataSource, shard, lane());
     }
     SnapshotLedger snapshots = new SnapshotLedger(dataSource, shard, lane());
-    return wal == null
-        ? snapshots
-        : new WalLedger(snapshots, wal.queue(shard, this::wake));
+    return wal == null ? snapshots : new WalLedger(snapshots, wal.queue(shard, this::wake));
   }
 
   private void requireShards(Connection connection) throws SQLException {

@@ -129,7 +129,8 @@ final class SnapshotLedger implements Ledger {
   /**
    * Returns what a statement sees now.
    *
-   * @throws org.apache.kafka.common.errors.ProducerFencedException when a later relay owns the shard
+   * @throws org.apache.kafka.common.errors.ProducerFencedException when a later relay owns the
+   *     shard
    */
   Seen visible() throws SQLException {
     try (PreparedStatement select =

@@ -15,13 +15,13 @@ import org.jspecify.annotations.Nullable;
  * followed. A position is a snapshot whose rows are all published in both cases, so that either can
  * go on where the other was: a transaction that comes from both is known by its id.
  *
- * <p>To join the log: attach the queue, begin a transaction, read the ledger until every earlier one
- * is seen. Whatever was written to the log before the queue was attached has a smaller id; whatever
- * was written later is in the queue. A snapshot would not do: it knows nothing of transactions that
- * are open behind its end (decision 0018).
+ * <p>To join the log: attach the queue, begin a transaction, read the ledger until every earlier
+ * one is seen. Whatever was written to the log before the queue was attached has a smaller id;
+ * whatever was written later is in the queue. A snapshot would not do: it knows nothing of
+ * transactions that are open behind its end (decision 0018).
  *
- * <p>A commit is in the log before it is visible, by a moment or until a synchronous standby has it.
- * Nothing is published before it is visible: what a fail-over may take back is not, and a later
+ * <p>A commit is in the log before it is visible, by a moment or until a synchronous standby has
+ * it. Nothing is published before it is visible: what a fail-over may take back is not, and a later
  * owner finds in its snapshot what this one published.
  */
 final class WalLedger implements Ledger {
@@ -37,6 +37,7 @@ final class WalLedger implements Ledger {
 
   private final SnapshotLedger ledger;
   private final WalQueue queue;
+
   /** All of it is published, or will be when what was handed out is. */
   private Seen seen = Seen.of(RelayPosition.START.prev());
 
