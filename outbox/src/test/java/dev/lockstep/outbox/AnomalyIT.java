@@ -42,6 +42,8 @@ import org.junit.jupiter.params.provider.EnumSource;
  */
 class AnomalyIT {
 
+  private static final int SOAK_SECONDS = 120;
+
   @TempDir static Path directory;
   private static KafkaCluster cluster;
 
@@ -60,25 +62,26 @@ class AnomalyIT {
   @ParameterizedTest
   @EnumSource(Lane.class)
   void ledger(Lane lane) throws Exception {
-    eachCommittedMessageOnceInItsOrder(Kind.POSTGRESQL, false, lane);
+    int soak = lane == Lane.EXACTLY_ONCE ? 600 : SOAK_SECONDS;
+    eachCommittedMessageOnceInItsOrder(Kind.POSTGRESQL, false, lane, soak);
   }
 
   @ParameterizedTest
   @EnumSource(Lane.class)
   void log(Lane lane) throws Exception {
-    eachCommittedMessageOnceInItsOrder(Kind.POSTGRESQL, true, lane);
+    eachCommittedMessageOnceInItsOrder(Kind.POSTGRESQL, true, lane, SOAK_SECONDS);
   }
 
   @ParameterizedTest
   @CsvSource({"MARIADB, EXACTLY_ONCE", "MARIADB, EXPRESS", "H2, EXACTLY_ONCE"})
   void visibleRows(Kind kind, Lane lane) throws Exception {
-    eachCommittedMessageOnceInItsOrder(kind, false, lane);
+    eachCommittedMessageOnceInItsOrder(kind, false, lane, SOAK_SECONDS);
   }
 
-  private void eachCommittedMessageOnceInItsOrder(Kind kind, boolean isFollowed, Lane lane)
-      throws Exception {
+  private void eachCommittedMessageOnceInItsOrder(
+      Kind kind, boolean isFollowed, Lane lane, int soakSeconds) throws Exception {
     long seed = Long.getLong("lockstep.seed", 20261122L);
-    Duration length = Duration.ofSeconds(Rounds.of(30, 600));
+    Duration length = Duration.ofSeconds(Rounds.of(30, soakSeconds));
     String name = (kind + (isFollowed ? "_wal_" : "_") + lane).toLowerCase(Locale.ROOT);
     try (TestDatabase database = database(kind, isFollowed, directory.resolve(name));
         OutboxWorld world = new OutboxWorld(cluster, database, name)) {

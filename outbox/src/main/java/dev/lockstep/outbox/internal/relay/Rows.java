@@ -11,9 +11,23 @@ final class Rows {
 
   /** The first rows by seq, as many as fit; ends with parameters for rows and bytes. */
   static String bounded(String rows) {
+    return bounded(rows, "seq");
+  }
+
+  /**
+   * The same where few rows are expected: no index has this order, so that none is read from its
+   * beginning for the sake of it.
+   */
+  static String fewBounded(String rows) {
+    return bounded("SELECT * FROM (" + rows + ") few", "seq + 0");
+  }
+
+  private static String bounded(String rows, String order) {
     return "SELECT * FROM (SELECT u.*, sum(bytes) OVER (ORDER BY seq) - bytes AS bytes_before FROM ("
         + rows
-        + " ORDER BY seq LIMIT ?) u) b WHERE bytes_before < ?";
+        + " ORDER BY "
+        + order
+        + " LIMIT ?) u) b WHERE bytes_before < ?";
   }
 
   /**

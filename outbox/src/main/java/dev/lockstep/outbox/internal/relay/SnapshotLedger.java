@@ -27,20 +27,16 @@ final class SnapshotLedger implements Ledger {
    * Transactions that were open at {@code prev} are looked up one by one, and only those that ended
    * since: a thousand open ones cost a comparison.
    */
-  private static final String POLL =
-      "WITH cur AS MATERIALIZED (SELECT pg_current_snapshot() AS s)"
-          + " SELECT cur.s::text AS snapshot, o.* FROM cur LEFT JOIN LATERAL ("
-          + Rows.bounded(
-              "SELECT"
-                  + FROM
-                  + "AND xid >= pg_snapshot_xmax(?::pg_snapshot)"
-                  + " AND xid < pg_snapshot_xmax(cur.s) AND pg_visible_in_snapshot(xid, cur.s)"
-                  + " UNION ALL SELECT"
-                  + FROM
-                  + "AND xid IN (SELECT pg_snapshot_xip(?::pg_snapshot)"
-                  + " EXCEPT SELECT pg_snapshot_xip(cur.s))"
-                  + " AND pg_visible_in_snapshot(xid, cur.s)")
-          + " ) o ON true";
+  private static final String SINCE =
+      "SELECT"
+          + FROM
+          + "AND xid >= pg_snapshot_xmax(?::pg_snapshot)"
+          + " AND xid < pg_snapshot_xmax(cur.s) AND pg_visible_in_snapshot(xid, cur.s)"
+          + " UNION ALL SELECT"
+          + FROM
+          + "AND xid IN (SELECT pg_snapshot_xip(?::pg_snapshot)"
+          + " EXCEPT SELECT pg_snapshot_xip(cur.s))"
+          + " AND pg_visible_in_snapshot(xid, cur.s)";
 
   private static final String PAGE =
       Rows.bounded(
@@ -52,6 +48,13 @@ final class SnapshotLedger implements Ledger {
   private static final String UNPUBLISHED =
       Rows.bounded("SELECT" + FROM + "AND seq > ? AND pg_visible_in_snapshot(xid, ?::pg_snapshot)");
 
+  private static String poll(String bounded) {
+    return "WITH cur AS MATERIALIZED (SELECT pg_current_snapshot() AS s)"
+        + " SELECT cur.s::text AS snapshot, o.* FROM cur LEFT JOIN LATERAL ("
+        + bounded
+        + " ) o ON true";
+  }
+
   private static final List<String> SETTINGS =
       List.of(
           "synchronous_commit",
@@ -60,14 +63,25 @@ final class SnapshotLedger implements Ledger {
           "enable_seqscan",
           "enable_bitmapscan");
 
+  /** The table is often empty when it is analyzed: a plan made then is bad for a backlog. */
+  private static final String PLAN_FOR_BACKLOG = "SET plan_cache_mode = force_custom_plan";
+
+  /** Planning takes ten times as long as looking for the few rows of a quiet ledger. */
+  private static final String PLAN_ONCE = "SET plan_cache_mode = force_generic_plan";
+
   private final Connection connection;
   private final int shard;
   private final int lane;
+  private final String poll;
+  private final String quietPoll;
 
   /** Set when no rows are left that {@code prev} sees although nobody published them. */
   private boolean recovered;
 
   private long epoch = Long.MAX_VALUE;
+
+  /** The last poll left nothing. */
+  private boolean quiet;
 
   private String emptyAt = RelayPosition.START.prev();
 
@@ -75,12 +89,13 @@ final class SnapshotLedger implements Ledger {
     this.connection = dataSource.getConnection();
     this.shard = shard;
     this.lane = lane;
+    this.poll = Rows.owned(poll(Rows.bounded(SINCE)), shard);
+    this.quietPoll = Rows.owned(poll(Rows.fewBounded(SINCE)), shard);
     try (Statement statement = connection.createStatement()) {
       connection.setAutoCommit(true);
       // rows aside must not be lost where the position has passed them
       statement.execute("SET synchronous_commit = on");
-      // the table is often empty when it is analyzed: a plan made then is bad for a backlog
-      statement.execute("SET plan_cache_mode = force_custom_plan");
+      statement.execute(PLAN_FOR_BACKLOG);
       // one that stands still in a transaction holds up whoever takes its shard over
       statement.execute("SET idle_in_transaction_session_timeout = '5s'");
       statement.execute("SET enable_seqscan = off");
@@ -157,7 +172,7 @@ final class SnapshotLedger implements Ledger {
 
   /** Takes a snapshot and returns the first rows that are visible in it and not in the last one. */
   private @Nullable Page poll(RelayPosition position, int limit) throws SQLException {
-    try (PreparedStatement select = connection.prepareStatement(Rows.owned(POLL, shard))) {
+    try (PreparedStatement select = connection.prepareStatement(quiet ? quietPoll : poll)) {
       select.setInt(1, shard);
       select.setString(2, position.prev());
       select.setInt(3, shard);
@@ -178,16 +193,28 @@ final class SnapshotLedger implements Ledger {
       if (rows.isEmpty()) {
         // an empty poll writes nothing; the old snapshot stays as good as the new one
         emptyAt = snapshot;
+        setQuiet(true);
         return null;
       }
       boolean more = rows.size() > limit || PageSize.isFull(rows);
+      setQuiet(!more);
       List<LedgerRow> first = rows.size() > limit ? rows.subList(0, limit) : rows;
       return page(position, snapshot, first, more);
     }
   }
 
+  private void setQuiet(boolean now) throws SQLException {
+    if (now != quiet) {
+      try (Statement statement = connection.createStatement()) {
+        statement.execute(now ? PLAN_ONCE : PLAN_FOR_BACKLOG);
+      }
+      quiet = now;
+    }
+  }
+
   /** Returns the next rows of a window that is being published. */
   private Page page(RelayPosition position, int limit) throws SQLException {
+    setQuiet(false);
     try (PreparedStatement select = connection.prepareStatement(Rows.owned(PAGE, shard))) {
       select.setInt(1, shard);
       select.setLong(2, position.lastSeq());
