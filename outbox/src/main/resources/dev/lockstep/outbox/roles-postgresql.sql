@@ -54,10 +54,11 @@ BEGIN
   END LOOP;
 END $$;
 
--- An operator: looks, pauses, unblocks, drops parked rows. What he did stays written down.
+-- An operator: looks, pauses, unblocks, drops parked rows and messages or lets them go on. What he did stays written down.
 GRANT SELECT ON lockstep_outbox, lockstep_outbox_meta, lockstep_outbox_topic, lockstep_outbox_parked,
   lockstep_outbox_blocked, lockstep_outbox_scheduled, lockstep_outbox_operation TO lockstep_operator;
 GRANT UPDATE (paused_by) ON lockstep_outbox_meta TO lockstep_operator;
 GRANT UPDATE (unblock_requested) ON lockstep_outbox_blocked TO lockstep_operator;
 GRANT UPDATE (released), DELETE ON lockstep_outbox_parked TO lockstep_operator;
+GRANT SELECT, UPDATE (released), DELETE ON lockstep_inbox_parked TO lockstep_operator;
 GRANT INSERT ON lockstep_outbox_operation TO lockstep_operator;
