@@ -7,7 +7,7 @@ import java.util.Optional;
  * How a consumer is.
  *
  * @param faults what is wrong, by {@code topic-partition}; empty when all is well
- * @param handled messages since the start
+ * @param handled messages since the start, those that were parked before included
  * @param repeats messages that were passed over since the start: they had been handled before
  * @param parked messages that were put aside since the start
  * @param groupFault why this consumer gets no messages now; empty when all is well

@@ -41,7 +41,8 @@ public record InboxOptions(
     /** It is tried until it succeeds; its partition waits, others go on. Order is kept. */
     WAIT,
     /**
-     * After {@code attempts} it goes to {@code lockstep_inbox_parked}, and its partition goes on.
+     * After {@code attempts} it goes to {@code lockstep_inbox_parked}, and its partition goes on;
+     * {@link InboxAdmin} has it handled again.
      */
     PARK
   }

@@ -3,12 +3,10 @@ package dev.lockstep.outbox;
 import dev.lockstep.outbox.internal.relay.Replay;
 import dev.lockstep.outbox.internal.relay.Segments;
 import dev.lockstep.outbox.internal.sql.Dialect;
-import dev.lockstep.schema.OperatorOrders;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
-import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -29,7 +27,7 @@ public final class OutboxAdmin {
   private static final int MOST_COUNTED = 10_000;
 
   private final DataSource dataSource;
-  private final Clock clock;
+  private final Operations operations;
 
   /**
    * Works on an outbox.
@@ -38,7 +36,7 @@ public final class OutboxAdmin {
    */
   public OutboxAdmin(DataSource dataSource) {
     this.dataSource = dataSource;
-    this.clock = Clock.systemUTC();
+    this.operations = new Operations(dataSource);
   }
 
   /**
@@ -348,29 +346,7 @@ public final class OutboxAdmin {
 
   private boolean change(String principal, String reason, String operation, Change change)
       throws SQLException {
-    var order = OperatorOrders.of(principal, reason, clock);
-    try (Connection connection = dataSource.getConnection()) {
-      connection.setAutoCommit(false);
-      try (PreparedStatement audit =
-          connection.prepareStatement(
-              "INSERT INTO lockstep_outbox_operation (principal, reason, operation)"
-                  + " VALUES (?, ?, ?)")) {
-        Dialect.of(connection).limitLockWaits(connection);
-        boolean changed = change.of(connection);
-        if (changed) {
-          audit.setString(1, order.getPrincipal());
-          audit.setString(2, order.getReason());
-          audit.setString(3, operation);
-          audit.executeUpdate();
-        }
-        connection.commit();
-        return changed;
-      } catch (SQLException | RuntimeException e) {
-        connection.rollback();
-        throw e;
-      } finally {
-        connection.setAutoCommit(true);
-      }
-    }
+    return operations.run(
+        principal, reason, connection -> change.of(connection) ? operation : null);
   }
 }

@@ -5,6 +5,7 @@ import com.zaxxer.hikari.HikariDataSource;
 import dev.lockstep.schema.LockstepConfig;
 import java.nio.charset.StandardCharsets;
 import java.sql.PreparedStatement;
+import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 
@@ -21,7 +22,7 @@ public final class InboxMain {
         InboxConsumer.start(
             new Outbox(new HikariDataSource(pool)),
             InboxOptions.of(
-                    LockstepConfig.of(args[0]),
+                    config(args[0]),
                     "killed-" + args[2],
                     InboxOptions.Mode.valueOf(args[1]),
                     args[2])
@@ -29,6 +30,12 @@ public final class InboxMain {
             InboxMain::handle);
     Runtime.getRuntime().addShutdownHook(new Thread(consumer::close));
     new CountDownLatch(1).await();
+  }
+
+  /** With sessions that end soon: whoever is killed keeps its partitions for one. */
+  static LockstepConfig config(String bootstrapServers) {
+    return new LockstepConfig(
+        bootstrapServers, "", Map.of("session.timeout.ms", "2000", "heartbeat.interval.ms", "500"));
   }
 
   static void handle(OutboxTransaction tx, ConsumerRecord<byte[], byte[]> record) throws Exception {

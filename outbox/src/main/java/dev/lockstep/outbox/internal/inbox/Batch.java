@@ -6,10 +6,9 @@ import dev.lockstep.outbox.InboxOptions.OnFailure;
 import dev.lockstep.outbox.Outbox;
 import dev.lockstep.outbox.OutboxException;
 import dev.lockstep.outbox.OutboxTransaction;
+import dev.lockstep.outbox.internal.inbox.Blame.RefusedMessageException;
 import dev.lockstep.outbox.internal.write.BufferingTransaction;
 import java.sql.SQLException;
-import java.sql.SQLRecoverableException;
-import java.sql.SQLTransientException;
 import java.sql.Savepoint;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
@@ -34,15 +33,6 @@ final class Batch {
    * @param refused why the message at {@code next} is not; null: all are done with
    */
   record Outcome(long next, int handled, int repeats, int parked, @Nullable String refused) {}
-
-  /** The message is to blame, not the database. */
-  private static final class RefusedMessageException extends SQLException {
-    private static final long serialVersionUID = 1L;
-
-    RefusedMessageException(Throwable cause) {
-      super(cause);
-    }
-  }
 
   private final Outbox outbox;
   private final InboxOptions options;
@@ -70,14 +60,14 @@ final class Batch {
       try {
         return outbox.callInTransaction(tx -> whole(tx, records, taken));
       } catch (SQLException e) {
-        throwIfAway(e);
+        Blame.throwIfAway(e);
         LOG.debug("A batch is done again, message by message", e);
       }
     }
     try {
       return outbox.callInTransaction(tx -> oneByOne(tx, records, taken, attempt));
     } catch (SQLException e) {
-      throwIfAway(e);
+      Blame.throwIfAway(e);
       LOG.debug("The first message of a batch is done again, alone", e);
     }
     return alone(records.get(0), taken, attempt);
@@ -89,7 +79,7 @@ final class Batch {
     try {
       return outbox.callInTransaction(tx -> oneByOne(tx, List.of(record), taken, attempt));
     } catch (SQLException e) {
-      throwIfAway(e);
+      Blame.throwIfAway(e);
       if (!isGivenUp(attempt)) {
         return new Outcome(record.offset(), 0, 0, 0, String.valueOf(e));
       }
@@ -175,7 +165,7 @@ final class Batch {
       }
       tx.connection().releaseSavepoint(before);
     } catch (SQLException e) {
-      throwIfAway(e);
+      Blame.throwIfAway(e);
       throw new RefusedMessageException(e);
     }
   }
@@ -211,31 +201,11 @@ final class Batch {
     } catch (RuntimeException e) {
       throw new RefusedMessageException(e);
     }
-    try {
-      handler.handle(tx, record);
-      return true;
-    } catch (Exception | StackOverflowError | LinkageError | AssertionError e) {
-      throw new RefusedMessageException(e);
-    }
+    Blame.call(handler, tx, record);
+    return true;
   }
 
   private static boolean isData(SQLException e) {
     return e.getSQLState() != null && e.getSQLState().startsWith("22");
-  }
-
-  /** Servers that are away, locks and deadlocks: all come again, nobody is to blame. */
-  private static void throwIfAway(SQLException e) throws SQLException {
-    String state = e.getSQLState();
-    boolean isAway =
-        state != null
-            && (state.startsWith("08")
-                || state.startsWith("40")
-                || state.startsWith("53")
-                || state.startsWith("55")
-                || state.startsWith("57"));
-    if (!(e instanceof RefusedMessageException)
-        && (isAway || e instanceof SQLTransientException || e instanceof SQLRecoverableException)) {
-      throw e;
-    }
   }
 }

@@ -50,6 +50,7 @@ public final class InboxLoop implements AutoCloseable {
   private static final long FIRST_WAIT_MS = 100;
   private static final long REJOIN_NANOS = Duration.ofSeconds(1).toNanos();
   private static final long LOOK_NANOS = Duration.ofSeconds(3).toNanos();
+  private static final long RETRY_NANOS = Duration.ofSeconds(1).toNanos();
   private static final long TIMEOUT_SECONDS = 20;
 
   /**
@@ -63,6 +64,7 @@ public final class InboxLoop implements AutoCloseable {
   private final Outbox outbox;
   private final InboxOptions options;
   private final Batch batch;
+  private final Retries retries;
   private final Claims claims;
   private final Inbox ids;
   private final KafkaConsumer<byte[], byte[]> consumer;
@@ -78,11 +80,13 @@ public final class InboxLoop implements AutoCloseable {
   private volatile boolean stopping;
   private boolean joined;
   private long lookedAt = System.nanoTime();
+  private long retriedAt = System.nanoTime();
 
   public InboxLoop(Outbox outbox, InboxOptions options, InboxHandler handler) {
     this.outbox = outbox;
     this.options = options;
     this.batch = new Batch(outbox, options, handler, System::nanoTime);
+    this.retries = new Retries(outbox, options, handler);
     this.ids = new Inbox(options.consumer());
     Map<String, Object> settings = options.config().client();
     settings.put("group.id", options.config().named(options.consumer()));
@@ -204,6 +208,40 @@ public final class InboxLoop implements AutoCloseable {
       lookedAt = now;
       passMarkers();
       claimAgain();
+    }
+    if (now - retriedAt > RETRY_NANOS && retry()) {
+      retriedAt = now;
+    }
+  }
+
+  /** Returns false when some are left: new messages come in between. */
+  private boolean retry() {
+    long begun = System.nanoTime();
+    try {
+      for (TopicPartition partition : retries.partitions()) {
+        Taken taken = owned.get(partition);
+        if (taken == null) {
+          continue;
+        }
+        for (long n : retries.of(partition)) {
+          retry(n, taken);
+          if (stopping || System.nanoTime() - begun > RETRY_NANOS) {
+            return false;
+          }
+        }
+      }
+    } catch (SQLException e) {
+      LOG.debug("Parked messages of '{}' are handled again later", options.consumer(), e);
+    }
+    return true;
+  }
+
+  /** One that the database refuses holds up none behind it. */
+  private void retry(long n, Taken taken) {
+    try {
+      handled.addAndGet(retries.handle(n, taken) ? 1 : 0);
+    } catch (SQLException e) {
+      LOG.debug("Parked message {} of '{}' is handled again later", n, options.consumer(), e);
     }
   }
 

@@ -223,11 +223,12 @@ public final class RelayGroup implements AutoCloseable {
     if (log != null) {
       notes.add(log);
     }
-    String deaf = listener == null ? null : listener.fault();
-    if (deaf != null) {
-      notes.add(deaf);
-    } else if (listener == null && options.listening()) {
-      notes.add("this database sends no notifications");
+    String deaf = "this database sends no notifications";
+    if (listener != null) {
+      deaf = listener.fault();
+    }
+    if (deaf != null && options.listening()) {
+      notes.add("commits in other processes are found by polling: " + deaf);
     }
     return notes;
   }

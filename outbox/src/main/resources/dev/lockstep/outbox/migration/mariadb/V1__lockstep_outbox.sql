@@ -140,19 +140,25 @@ CREATE TABLE IF NOT EXISTS lockstep_inbox_sequence (
   PRIMARY KEY (consumer, topic, part, source, shard)
 ) ENGINE=InnoDB;
 
--- Messages that a handler refused for good.
+-- Messages that a handler refused, until it takes them again or an operator drops them.
 CREATE TABLE IF NOT EXISTS lockstep_inbox_parked (
   n bigint NOT NULL AUTO_INCREMENT PRIMARY KEY,
   consumer varchar(200) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
   topic varchar(249) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
   part integer NOT NULL,
   record_offset bigint NOT NULL,
+  -- as Kafka has it: ms since the epoch, and whose clock it was
+  record_time bigint NOT NULL,
+  time_type varchar(20) CHARACTER SET ascii NOT NULL,
   msg_key longblob,
   payload longblob,
   -- JSON list of names and values, values in base64
   headers longtext CHARACTER SET utf8mb4 NOT NULL,
   reason longtext CHARACTER SET utf8mb4 NOT NULL,
-  KEY lockstep_inbox_parked_place (consumer, topic, part, record_offset)
+  parked_at bigint NOT NULL DEFAULT (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(3)) DIV 1000),
+  -- set by an operator: handle it again
+  released boolean NOT NULL DEFAULT false,
+  KEY lockstep_inbox_parked_released (consumer, released, topic, part)
 ) ENGINE=InnoDB;
 
 -- Last: a database that has it has all of them.

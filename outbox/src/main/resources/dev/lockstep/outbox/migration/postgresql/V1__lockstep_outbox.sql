@@ -243,16 +243,23 @@ CREATE TABLE lockstep_inbox_sequence (
   PRIMARY KEY (consumer, topic, part, source, shard)
 ) WITH (fillfactor = 50);
 
--- Messages that a handler refused for good.
+-- Messages that a handler refused, until it takes them again or an operator drops them.
 CREATE TABLE lockstep_inbox_parked (
   n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   consumer text NOT NULL,
   topic text NOT NULL,
   part integer NOT NULL,
   record_offset bigint NOT NULL,
+  -- as Kafka has it: ms since the epoch, and whose clock it was
+  record_time bigint NOT NULL,
+  time_type text NOT NULL,
   msg_key bytea,
   payload bytea,
   -- JSON list of names and values, values in base64
   headers text NOT NULL,
-  reason text NOT NULL
+  reason text NOT NULL,
+  parked_at timestamptz NOT NULL DEFAULT now(),
+  -- set by an operator: handle it again
+  released boolean NOT NULL DEFAULT false
 );
+CREATE INDEX lockstep_inbox_parked_released ON lockstep_inbox_parked (consumer, topic, part, n) WHERE released;
