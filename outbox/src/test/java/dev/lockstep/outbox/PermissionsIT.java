@@ -1,7 +1,7 @@
 package dev.lockstep.outbox;
 
+import static dev.lockstep.outbox.OutboxWorld.soon;
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.awaitility.Awaitility.await;
 
 import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.testkit.kafka.BrokerProfile;
@@ -19,7 +19,6 @@ import org.apache.kafka.common.acl.AclPermissionType;
 import org.apache.kafka.common.resource.PatternType;
 import org.apache.kafka.common.resource.ResourcePattern;
 import org.apache.kafka.common.resource.ResourceType;
-import org.awaitility.core.ThrowingRunnable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -246,9 +245,5 @@ class PermissionsIT {
                 .all()
                 .get())
         .hasSameSizeAs(rights);
-  }
-
-  private static void soon(ThrowingRunnable assertion) {
-    await().atMost(Duration.ofSeconds(40)).untilAsserted(assertion);
   }
 }

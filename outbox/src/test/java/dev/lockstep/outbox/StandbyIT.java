@@ -1,6 +1,7 @@
 package dev.lockstep.outbox;
 
 import static dev.lockstep.outbox.OutboxWorld.message;
+import static dev.lockstep.outbox.OutboxWorld.soon;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
@@ -24,11 +25,11 @@ import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.LongStream;
-import org.awaitility.core.ThrowingRunnable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The primary dies and its standby is promoted, while relay and writers run. */
 class StandbyIT {
@@ -48,13 +49,18 @@ class StandbyIT {
     cluster.close();
   }
 
-  @Test
-  void standbyThatHasAllCommitsTakesOverAndEverythingGoesOutOnceInOrder() throws Exception {
-    try (PostgresServer primary = PostgresServer.start(directory.resolve("sync-a"));
-        PostgresServer standby = standby(primary, "sync", "sync-b")) {
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void standbyThatHasAllCommitsTakesOverAndEverythingGoesOutOnceInOrder(boolean isFollowed)
+      throws Exception {
+    String name = isFollowed ? "followed" : "sync";
+    try (PostgresServer primary =
+            PostgresServer.start(directory.resolve(name + "-a"), TestDatabase.LOGICAL);
+        PostgresServer standby = standby(primary, name)) {
       primary.commitOnStandby();
-      try (OutboxWorld world = new OutboxWorld(cluster, primary.url("sync", standby), "sync")) {
-        String topic = world.createTopic("sync", 1, Map.of());
+      try (OutboxWorld world =
+          new OutboxWorld(cluster, primary.url(name, standby), name, isFollowed)) {
+        String topic = world.createTopic(name, 1, Map.of());
         world.outbox.register(topic, Lane.EXACTLY_ONCE, 0);
         world.execute("CREATE TABLE account (key text PRIMARY KEY, version bigint NOT NULL)");
         for (int key = 0; key < KEYS; key++) {
@@ -80,20 +86,25 @@ class StandbyIT {
     }
   }
 
-  /** Rows went out, their commits died with the primary, and their numbers are drawn again. */
-  @Test
-  void standbyThatLostPublishedCommitsStopsTheRelay() throws Exception {
-    try (PostgresServer primary = PostgresServer.start(directory.resolve("async-a"));
-        PostgresServer standby = standby(primary, "async", "async-b");
-        OutboxWorld world = new OutboxWorld(cluster, primary.url("async", standby), "async")) {
-      String topic = world.createTopic("async", 1, Map.of());
+  /**
+   * Rows went out, their commits died with the primary, and their numbers are drawn again. Somebody
+   * may take his time to promote the standby.
+   */
+  @ParameterizedTest
+  @ValueSource(ints = {0, 25})
+  void standbyThatLostPublishedCommitsStopsTheRelay(int minutesAgo) throws Exception {
+    String name = "async" + minutesAgo;
+    try (PostgresServer primary = PostgresServer.start(directory.resolve(name + "-a"));
+        PostgresServer standby = standby(primary, name);
+        OutboxWorld world = new OutboxWorld(cluster, primary.url(name, standby), name, false)) {
+      String topic = world.createTopic(name, 1, Map.of());
       world.outbox.register(topic, Lane.EXACTLY_ONCE, 0);
       try (OutboxRelay relay = OutboxRelay.start(world.outbox, world.options)) {
-        world.publish(message(topic, "a", "1"));
+        insert(world, topic, "1", minutesAgo);
         soon(() -> assertThat(world.read(topic)).containsExactly("a=1"));
         primary.awaitStandby();
         standby.stopReceiving();
-        world.publish(message(topic, "a", "lost"));
+        insert(world, topic, "lost", minutesAgo);
         soon(() -> assertThat(world.read(topic)).containsExactly("a=1", "a=lost"));
 
         primary.crash();
@@ -116,10 +127,20 @@ class StandbyIT {
     }
   }
 
+  private static void insert(OutboxWorld world, String topic, String value, int minutesAgo)
+      throws SQLException {
+    world.execute(
+        "INSERT INTO lockstep_outbox (lane, id, topic, msg_key, payload, created_at, segment)"
+            + " SELECT 0, gen_random_uuid(), '%s', 'a', '%s', at,".formatted(topic, value)
+            + " (extract(epoch FROM at)::bigint / segment_seconds) % segments"
+            + " FROM lockstep_outbox_meta, (SELECT now() - interval '%d minutes' AS at) t"
+                .formatted(minutesAgo));
+  }
+
   /** The database is made before its standby. */
-  private static PostgresServer standby(PostgresServer primary, String database, String home) {
+  private static PostgresServer standby(PostgresServer primary, String database) {
     var unused = primary.createDatabase(database);
-    return primary.standby(directory.resolve(home));
+    return primary.standby(directory.resolve(database + "-b"));
   }
 
   private static boolean publishes(OutboxWorld world, OutboxMessage message) throws SQLException {
@@ -138,10 +159,6 @@ class StandbyIT {
             assertThat(found.get(key))
                 .as("versions of " + key)
                 .isEqualTo(LongStream.rangeClosed(1, last).boxed().toList()));
-  }
-
-  private static void soon(ThrowingRunnable assertion) {
-    await().atMost(Duration.ofSeconds(40)).untilAsserted(assertion);
   }
 
   /**
