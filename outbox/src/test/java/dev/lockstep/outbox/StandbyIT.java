@@ -68,6 +68,11 @@ class StandbyIT {
         }
         try (OutboxRelay relay = OutboxRelay.start(world.outbox, world.options);
             Writers writers = new Writers(world, topic)) {
+          soon(
+              () ->
+                  assertThat(relay.health().shards().values())
+                      .hasSize(4)
+                      .containsOnly(isFollowed ? "FOLLOWING" : "STREAMING"));
           writers.eachCommits(50);
 
           primary.crash();
