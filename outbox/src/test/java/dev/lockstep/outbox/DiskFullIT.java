@@ -38,7 +38,7 @@ class DiskFullIT {
       world.outbox.register(filling, Lane.EXACTLY_ONCE, 0);
       try (OutboxRelay relay = OutboxRelay.start(world.outbox, world.options);
           Traffic traffic = new Traffic(world, topic)) {
-        soon(() -> assertThat(world.records(topic)).hasSizeGreaterThan(40));
+        soon(() -> assertThat(world.records(topic)).hasSizeGreaterThan(20));
 
         int filled = 0;
         for (; filled < 2 * SMALL_MEBIBYTES; filled++) {
@@ -53,7 +53,7 @@ class DiskFullIT {
                 assertThat(relay.health().faults().values())
                     .isNotEmpty()
                     .allSatisfy(fault -> assertThat(fault).contains("do not answer in time")));
-        traffic.goesOnFor(100);
+        traffic.goesOnFor(30);
 
         disk.resize(20 * SMALL_MEBIBYTES);
         cluster.node(1).restart();

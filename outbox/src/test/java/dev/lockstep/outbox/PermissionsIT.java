@@ -125,8 +125,8 @@ class PermissionsIT {
     String express = createTopic(Lane.EXPRESS);
     try (OutboxRelay relay = OutboxRelay.start(world.outbox, options);
         Traffic traffic = new Traffic(world, topic, express, other)) {
-      soon(() -> assertThat(world.read(topic)).hasSizeGreaterThan(40));
-      soon(() -> assertThat(world.readOnce(express)).hasSizeGreaterThan(40));
+      soon(() -> assertThat(world.read(topic)).hasSizeGreaterThan(20));
+      soon(() -> assertThat(world.readOnce(express)).hasSizeGreaterThan(20));
 
       List<AclBinding> rights = new ArrayList<>(rightsOn(topic));
       rights.addAll(rightsOn(express));
@@ -140,7 +140,7 @@ class PermissionsIT {
                   .anySatisfy(text -> assertThat(text).contains("topic '" + express + "'")));
       int refused = world.read(topic).size();
       int before = world.read(other).size();
-      soon(() -> assertThat(world.read(other)).hasSizeGreaterThan(before + 100));
+      soon(() -> assertThat(world.read(other)).hasSizeGreaterThan(before + 30));
       assertThat(world.read(topic)).hasSize(refused);
       assertThat(relay.health().faults()).isEmpty();
 
@@ -163,20 +163,20 @@ class PermissionsIT {
         for (Right right : List.of(Right.TRANSACTIONAL_ID, Right.POSITIONS_WRITE)) {
           revokeAndSee(right, relay);
           int refused = world.read(topic).size();
-          traffic.goesOnFor(100);
+          traffic.goesOnFor(30);
           assertThat(world.read(topic)).hasSize(refused);
           grantAndSee(right, relay);
         }
         // who owns the shards goes on
         revokeAndSee(Right.GROUP, relay);
         int before = world.read(topic).size();
-        soon(() -> assertThat(world.read(topic)).hasSizeGreaterThan(before + 100));
+        soon(() -> assertThat(world.read(topic)).hasSizeGreaterThan(before + 30));
         grantAndSee(Right.GROUP, relay);
       }
       revoke(rights(Right.POSITIONS_READ));
       try (OutboxRelay another = OutboxRelay.start(world.outbox, options)) {
         soon(() -> assertThat(said(another)).contains(Right.POSITIONS_READ.says));
-        traffic.goesOnFor(100);
+        traffic.goesOnFor(30);
         grantAndSee(Right.POSITIONS_READ, another);
         traffic.stop();
         soon(() -> traffic.assertWhole(world.read(topic)));
@@ -209,7 +209,7 @@ class PermissionsIT {
 
   private void revokeAndSee(Right right, OutboxRelay relay) throws Exception {
     int before = world.read(topic).size();
-    soon(() -> assertThat(world.read(topic)).hasSizeGreaterThan(before + 40));
+    soon(() -> assertThat(world.read(topic)).hasSizeGreaterThan(before + 20));
     revoke(rights(right));
     soon(() -> assertThat(said(relay)).contains(right.says));
     assertThat(relay.health().isHealthy()).isFalse();

@@ -19,14 +19,15 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.LongStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -73,12 +74,12 @@ class StandbyIT {
                   assertThat(relay.health().shards().values())
                       .hasSize(4)
                       .containsOnly(isFollowed ? "FOLLOWING" : "STREAMING"));
-          writers.eachCommits(50);
+          writers.eachCommits(30);
 
           primary.crash();
           standby.promote();
 
-          writers.eachCommits(50);
+          writers.eachCommits(30);
           assertThat(writers.refused.get()).as("the primary was in use").isPositive();
           Map<String, Long> committed = writers.stop();
           soon(() -> assertVersions(world, topic, committed));
@@ -115,7 +116,10 @@ class StandbyIT {
         primary.crash();
         standby.promote();
 
-        await().ignoreExceptions().until(() -> publishes(world, message(topic, "a", "2")));
+        await()
+            .atMost(Duration.ofSeconds(30))
+            .ignoreExceptions()
+            .until(() -> publishes(world, message(topic, "a", "2")));
         assertThat(world.number("SELECT count(*) FROM lockstep_outbox")).isEqualTo(2);
         soon(
             () ->
@@ -129,6 +133,36 @@ class StandbyIT {
         soon(() -> assertThat(another.health().faults()).hasSize(1));
       }
       assertThat(world.read(topic)).containsExactly("a=1", "a=lost");
+    }
+  }
+
+  @Test
+  void primaryThatNoLongerAnswersIsLeftForItsStandby() throws Exception {
+    try (PostgresServer primary = PostgresServer.start(directory.resolve("silent-a"));
+        PostgresServer standby = standby(primary, "silent");
+        OutboxWorld world =
+            new OutboxWorld(
+                cluster, primary.url("silent", standby) + "&socketTimeout=2", "silent", false)) {
+      String topic = world.createTopic("silent", 1, Map.of());
+      world.outbox.register(topic, Lane.EXACTLY_ONCE, 0);
+      try (OutboxRelay relay = OutboxRelay.start(world.outbox, world.options)) {
+        world.publish(message(topic, "a", "1"));
+        soon(() -> assertThat(world.read(topic)).containsExactly("a=1"));
+        primary.awaitStandby();
+        // the pool asks each of its connections
+        world.dataSource.setValidationTimeout(500);
+
+        primary.freeze();
+        soon(() -> assertThat(relay.health().faults()).hasSize(4));
+        standby.promote();
+
+        await()
+            .atMost(Duration.ofSeconds(30))
+            .ignoreExceptions()
+            .until(() -> publishes(world, message(topic, "a", "2")));
+        soon(() -> assertThat(world.read(topic)).containsExactly("a=1", "a=2"));
+        soon(() -> assertThat(relay.health().isHealthy()).isTrue());
+      }
     }
   }
 
@@ -167,45 +201,43 @@ class StandbyIT {
   }
 
   /**
-   * A thread for each key that raises its version and publishes it; what fails is tried again, from
-   * the version that the database has then.
+   * For each key, somebody who raises its version and publishes it every few ms; what fails is
+   * tried again, from the version that the database has then.
    */
   private static final class Writers implements AutoCloseable {
 
     private final OutboxWorld world;
     private final String topic;
-    private final ExecutorService threads = Executors.newFixedThreadPool(KEYS);
+    private final ScheduledExecutorService threads = Executors.newScheduledThreadPool(KEYS);
     private final Map<String, Long> acknowledged = new ConcurrentHashMap<>();
     private final List<Future<?>> running = new ArrayList<>();
     private final AtomicInteger refused = new AtomicInteger();
-    private volatile boolean stopping;
 
     Writers(OutboxWorld world, String topic) {
       this.world = world;
       this.topic = topic;
       for (int key = 0; key < KEYS; key++) {
         String own = "k" + key;
-        running.add(threads.submit(() -> write(own)));
+        running.add(threads.scheduleWithFixedDelay(() -> write(own), 0, 5, TimeUnit.MILLISECONDS));
       }
     }
 
     private void write(String key) {
-      while (!stopping) {
-        try {
-          long version =
-              world.outbox.callInTransaction(
-                  tx -> {
-                    long raised = raise(tx.connection(), key);
-                    tx.publish(message(topic, key, "" + raised));
-                    return raised;
-                  });
-          long before = acknowledged.getOrDefault(key, 0L);
-          assertThat(version).as("what was acknowledged is kept").isGreaterThan(before);
-          acknowledged.put(key, version);
-        } catch (SQLException | OutboxException e) {
-          // the primary is away: from the version that is there then
-          refused.incrementAndGet();
-        }
+      try {
+        long version =
+            world.outbox.callInTransaction(
+                tx -> {
+                  long raised = raise(tx.connection(), key);
+                  tx.publish(message(topic, key, "" + raised));
+                  return raised;
+                });
+        assertThat(version)
+            .as("what was acknowledged is kept")
+            .isGreaterThan(acknowledged.getOrDefault(key, 0L));
+        acknowledged.put(key, version);
+      } catch (SQLException | OutboxException e) {
+        // the primary is away: from the version that is there then
+        refused.incrementAndGet();
       }
     }
 
@@ -236,11 +268,10 @@ class StandbyIT {
     }
 
     /** Ends them; returns the last version of each key. */
-    Map<String, Long> stop() throws Exception {
+    Map<String, Long> stop() throws InterruptedException {
+      assertThat(running).as("writers go on").noneMatch(Future::isDone);
       close();
-      for (Future<?> one : running) {
-        one.get(20, TimeUnit.SECONDS);
-      }
+      assertThat(threads.awaitTermination(20, TimeUnit.SECONDS)).isTrue();
       Map<String, Long> last = new HashMap<>(acknowledged);
       last.replaceAll(
           (key, version) ->
@@ -251,7 +282,6 @@ class StandbyIT {
 
     @Override
     public void close() {
-      stopping = true;
       threads.shutdown();
     }
   }

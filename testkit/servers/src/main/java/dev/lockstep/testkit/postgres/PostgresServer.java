@@ -31,6 +31,7 @@ public final class PostgresServer implements AutoCloseable {
   private final Path directory;
   private final Map<String, String> settings;
   private volatile boolean crashed;
+  private volatile boolean frozen;
 
   private PostgresServer(EmbeddedPostgres postgres, Path directory, Map<String, String> settings) {
     this.postgres = postgres;
@@ -159,6 +160,17 @@ public final class PostgresServer implements AutoCloseable {
     crashed = true;
   }
 
+  /**
+   * Stops all processes of the server where they are, as when its machine cannot be reached any
+   * more: connections stay, and nobody answers. For good.
+   */
+  public void freeze() {
+    ProcessHandle postmaster = ProcessHandle.of(pid()).orElseThrow();
+    Signals.send(postmaster.pid(), "STOP");
+    postmaster.descendants().forEach(child -> Signals.send(child.pid(), "STOP"));
+    frozen = true;
+  }
+
   private long pid() {
     Path file = directory.resolve("postmaster.pid");
     try {
@@ -255,6 +267,9 @@ public final class PostgresServer implements AutoCloseable {
   /** Ends the server; its data stay. */
   @Override
   public void close() {
+    if (frozen && !crashed) {
+      crash();
+    }
     if (crashed) {
       return;
     }
