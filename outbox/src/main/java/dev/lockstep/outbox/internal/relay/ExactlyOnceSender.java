@@ -29,6 +29,7 @@ final class ExactlyOnceSender implements LaneSender {
   @Override
   public void commit(List<LedgerRow> rows, RelayPosition position, Runnable meanwhile) {
     AtomicReference<@Nullable Failed> first = new AtomicReference<>();
+    ProducerRecord<byte[], byte[]> positionRecord = positions.apply(position);
     records.begin();
     producer.beginTransaction();
     try {
@@ -43,7 +44,7 @@ final class ExactlyOnceSender implements LaneSender {
                   }
                 });
       }
-      var unused = producer.send(positions.apply(position));
+      var unused = producer.send(positionRecord);
       meanwhile.run();
       producer.commitTransaction();
     } catch (KafkaException e) {
@@ -51,13 +52,19 @@ final class ExactlyOnceSender implements LaneSender {
       Throwable cause = failed == null ? e : failed.cause();
       SendFailure failure = SendFailure.of(cause);
       if (failure != SendFailure.RECORD && failure != SendFailure.TOPIC) {
+        if (failed != null && failed.cause() != e) {
+          // says more: a record that timed out leaves the producer with no reason of its own
+          e.addSuppressed(failed.cause());
+        }
         throw e;
       }
       // throws when the producer cannot go on: then the caller starts again
       producer.abortTransaction();
       failed = first.get();
       records.rollback();
-      throw new RefusedException(failed == null ? null : failed.row(), true, cause);
+      // rows that were still on their way fail with what befell the position
+      boolean isPosition = SendFailure.unauthorizedTopics(cause).contains(positionRecord.topic());
+      throw new RefusedException(failed == null || isPosition ? null : failed.row(), true, cause);
     }
   }
 

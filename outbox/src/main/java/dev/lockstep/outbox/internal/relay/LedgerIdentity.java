@@ -128,21 +128,45 @@ final class LedgerIdentity {
   private static @Nullable String lost(
       RelayPosition position, Now now, Connection connection, int shard) throws SQLException {
     List<UUID> newest = position.newest().stream().map(UUID::fromString).toList();
+    if (newest.isEmpty()) {
+      return null;
+    }
     try (PreparedStatement select =
         connection.prepareStatement(
-            "SELECT count(*), extract(epoch FROM now())::bigint FROM lockstep_outbox"
-                + " WHERE shard = ? AND id = ANY(?)")) {
-      select.setInt(1, shard);
-      select.setArray(2, connection.createArrayOf("uuid", newest.toArray()));
+            "SELECT count(*), coalesce(bool_or(id = ?), false), extract(epoch FROM now())::bigint"
+                + " FROM lockstep_outbox WHERE shard = ? AND id = ANY(?)")) {
+      select.setObject(1, newest.get(newest.size() - 1));
+      select.setInt(2, shard);
+      select.setArray(3, connection.createArrayOf("uuid", newest.toArray()));
       try (ResultSet row = select.executeQuery()) {
         row.next();
         int present = row.getInt(1);
-        boolean mayBeTruncated =
-            row.getLong(2) - position.newestAt() / 1_000 > now.reachSeconds() / 2;
-        return present == newest.size() || mayBeTruncated
+        boolean isLastPresent = row.getBoolean(2);
+        boolean isOld = row.getLong(3) - position.newestAt() / 1_000 > now.reachSeconds() / 2;
+        return present == newest.size()
+                || (isOld && (isLastPresent || !hasNeighbours(position.newestAt(), connection)))
             ? null
             : "the database went back (timeline %d): %d of the %d rows published last are missing"
                 .formatted(now.origin().timeline(), newest.size() - present, newest.size());
+      }
+    }
+  }
+
+  /**
+   * Tells whether rows are left of the stretch of time in which one was written: a segment is
+   * truncated as a whole, so that one is missing for another reason.
+   */
+  private static boolean hasNeighbours(long writtenAt, Connection connection) throws SQLException {
+    try (PreparedStatement select =
+        connection.prepareStatement(
+            "SELECT EXISTS (SELECT FROM lockstep_outbox o, lockstep_outbox_meta m"
+                + " WHERE extract(epoch FROM o.created_at)::bigint / m.segment_seconds"
+                // rounded as a segment's number is
+                + " = (? + 500) / 1000 / m.segment_seconds)")) {
+      select.setLong(1, writtenAt);
+      try (ResultSet row = select.executeQuery()) {
+        row.next();
+        return row.getBoolean(1);
       }
     }
   }

@@ -6,6 +6,7 @@ import dev.lockstep.outbox.internal.relay.RowSorter.Sorted;
 import java.sql.SQLException;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.function.LongSupplier;
 import org.apache.kafka.common.errors.RecordTooLargeException;
@@ -131,7 +132,7 @@ final class Publishing {
       throw refusal;
     }
     if (SendFailure.of(refusal) == SendFailure.TOPIC) {
-      with.verdicts().report(row.topic(), String.valueOf(refusal.getMessage()));
+      report(row, refusal);
     } else if (culprit != null) {
       with.verdicts().condemn(culprit, "Kafka refuses it: " + refusal.getMessage());
     } else {
@@ -139,6 +140,15 @@ final class Publishing {
     }
     if (!refusal.senderGoesOn()) {
       throw refusal;
+    }
+  }
+
+  /** A row that was on its way may have failed with what befell another topic. */
+  private void report(LedgerRow row, RefusedException refusal) {
+    Set<String> named = SendFailure.unauthorizedTopics(refusal);
+    String reason = String.valueOf(refusal.getMessage());
+    for (String topic : named.isEmpty() ? Set.of(row.topic()) : named) {
+      with.verdicts().report(topic, reason);
     }
   }
 
@@ -226,8 +236,12 @@ final class Publishing {
     } catch (RefusedException e) {
       LedgerRow first = e.row();
       LedgerRow culprit = culprit(rows, e);
-      if (SendFailure.of(e) == SendFailure.TOPIC && first != null) {
-        with.verdicts().report(first.topic(), String.valueOf(e.getMessage()));
+      if (SendFailure.of(e) == SendFailure.TOPIC) {
+        if (first == null) {
+          // the position topic: nothing can be published
+          throw e;
+        }
+        report(first, e);
       } else if (culprit == null) {
         with.page().shrink();
       } else {

@@ -1,6 +1,8 @@
 package dev.lockstep.outbox.internal.relay;
 
+import java.util.Arrays;
 import java.util.List;
+import java.util.Set;
 import org.apache.kafka.common.InvalidRecordException;
 import org.apache.kafka.common.errors.InvalidPidMappingException;
 import org.apache.kafka.common.errors.InvalidProducerEpochException;
@@ -10,6 +12,7 @@ import org.apache.kafka.common.errors.ProducerFencedException;
 import org.apache.kafka.common.errors.RecordBatchTooLargeException;
 import org.apache.kafka.common.errors.RecordTooLargeException;
 import org.apache.kafka.common.errors.SerializationException;
+import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.errors.TopicAuthorizationException;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.apache.kafka.common.errors.UnsupportedForMessageFormatException;
@@ -62,6 +65,28 @@ enum SendFailure {
       }
     }
     return UNKNOWN;
+  }
+
+  /** Tells whether brokers did not answer in time. */
+  static boolean isSilence(Throwable thrown) {
+    for (Throwable cause = thrown; cause != null; cause = cause.getCause()) {
+      if (cause instanceof TimeoutException
+          || cause instanceof java.util.concurrent.TimeoutException
+          || Arrays.stream(cause.getSuppressed()).anyMatch(SendFailure::isSilence)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Returns the topics that Kafka names as not allowed; empty: it names none. */
+  static Set<String> unauthorizedTopics(Throwable thrown) {
+    for (Throwable cause = thrown; cause != null; cause = cause.getCause()) {
+      if (cause instanceof TopicAuthorizationException refusal) {
+        return refusal.unauthorizedTopics();
+      }
+    }
+    return Set.of();
   }
 
   private static boolean isOneOf(List<Class<? extends Exception>> known, Throwable thrown) {

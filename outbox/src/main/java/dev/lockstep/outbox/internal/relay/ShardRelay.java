@@ -151,7 +151,12 @@ final class ShardRelay implements Runnable {
 
   private void failed(Throwable thrown) {
     state = "WAITING";
-    fault = "shard %d of outbox '%s': %s".formatted(shard, options.name(), thrown);
+    String silence =
+        SendFailure.isSilence(thrown)
+            ? "brokers at %s do not answer in time, look at their processes, disks and network: "
+                .formatted(options.config().bootstrapServers())
+            : "";
+    fault = "shard %d of outbox '%s': %s%s".formatted(shard, options.name(), silence, thrown);
   }
 
   private void own() throws SQLException {

@@ -28,6 +28,23 @@ class SendFailureTest {
     assertThat(wrapped(new NotEnoughReplicasException("few"))).isEqualTo(SendFailure.UNKNOWN);
   }
 
+  @Test
+  void tellsSilenceAlsoBehindWhatItLedTo() {
+    KafkaException later = new KafkaException("no acknowledgment");
+    assertThat(SendFailure.isSilence(later)).isFalse();
+    later.addSuppressed(new TimeoutException("expired"));
+    assertThat(SendFailure.isSilence(new KafkaException(later))).isTrue();
+  }
+
+  @Test
+  void findsTheTopicsThatKafkaNames() {
+    assertThat(
+            SendFailure.unauthorizedTopics(
+                new KafkaException(new TopicAuthorizationException(Set.of("t")))))
+        .containsExactly("t");
+    assertThat(SendFailure.unauthorizedTopics(new TimeoutException("late"))).isEmpty();
+  }
+
   private static SendFailure wrapped(RuntimeException cause) {
     return SendFailure.of(
         new KafkaException("Cannot execute transactional method", new KafkaException(cause)));

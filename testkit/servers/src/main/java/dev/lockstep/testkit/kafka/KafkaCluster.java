@@ -27,13 +27,15 @@ public final class KafkaCluster implements AutoCloseable {
 
   private static final Duration START_TIMEOUT = Duration.ofSeconds(60);
   private static final int CONTROLLER_ID = 100;
+  private static final String PLAIN_LOGIN =
+      "org.apache.kafka.common.security.plain.PlainLoginModule required ";
 
   private final List<Node> nodes;
-  private final String outside;
+  private final String further;
 
-  private KafkaCluster(List<Node> nodes, String outside) {
+  private KafkaCluster(List<Node> nodes, String further) {
     this.nodes = nodes;
-    this.outside = outside;
+    this.further = further;
   }
 
   /**
@@ -56,6 +58,58 @@ public final class KafkaCluster implements AutoCloseable {
             "listener.security.protocol.map",
             "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,OUTSIDE:PLAINTEXT");
     return launch(directory, List.of(own), profile, listeners, outside);
+  }
+
+  /**
+   * Starts one broker that checks rights, with KRaft's own authorizer. Clients of {@link
+   * #bootstrapServers()} may do everything; those of {@link #guardedBootstrapServers()} log in by
+   * SASL/PLAIN and may do what ACLs allow: nothing at first.
+   *
+   * @param directory where data and broker output go; created if missing
+   * @param profile broker settings
+   * @param users names and passwords, letters and digits only
+   * @return the cluster, ready for clients
+   * @throws IllegalStateException when the broker is not ready within 60 s
+   */
+  public static KafkaCluster startGuarded(
+      Path directory, BrokerProfile profile, Map<String, String> users) {
+    Ports own = new Ports(1, FreePort.find(), FreePort.find(), 0);
+    String guarded = "127.0.0.1:" + FreePort.find();
+    Map<String, String> settings =
+        Map.of(
+            "listeners",
+            "PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d,GUARDED://%s"
+                .formatted(own.broker(), own.controller(), guarded),
+            "listener.security.protocol.map",
+            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,GUARDED:SASL_PLAINTEXT",
+            "sasl.enabled.mechanisms",
+            "PLAIN",
+            "listener.name.guarded.plain.sasl.jaas.config",
+            users.entrySet().stream()
+                .map(user -> "user_%s=\"%s\"".formatted(user.getKey(), user.getValue()))
+                .collect(Collectors.joining(" ", PLAIN_LOGIN, ";")),
+            "authorizer.class.name",
+            "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users",
+            "User:ANONYMOUS");
+    return launch(directory, List.of(own), profile, settings, guarded);
+  }
+
+  /**
+   * Returns what a client needs to log in at a guarded cluster.
+   *
+   * @param user name that the cluster was started with
+   * @param password of that user
+   * @return client settings
+   */
+  public static Map<String, String> login(String user, String password) {
+    return Map.of(
+        "security.protocol",
+        "SASL_PLAINTEXT",
+        "sasl.mechanism",
+        "PLAIN",
+        "sasl.jaas.config",
+        "%susername=\"%s\" password=\"%s\";".formatted(PLAIN_LOGIN, user, password));
   }
 
   /**
@@ -143,7 +197,7 @@ public final class KafkaCluster implements AutoCloseable {
       List<Ports> ports,
       BrokerProfile profile,
       Map<String, String> overrides,
-      String outside) {
+      String further) {
     String clusterId = Uuid.randomUuid().toString();
     String voters =
         ports.stream()
@@ -162,7 +216,7 @@ public final class KafkaCluster implements AutoCloseable {
       node.format(clusterId);
       nodes.add(node);
     }
-    KafkaCluster cluster = new KafkaCluster(List.copyOf(nodes), outside);
+    KafkaCluster cluster = new KafkaCluster(List.copyOf(nodes), further);
     try {
       nodes.forEach(Node::launch);
       cluster.awaitReady();
@@ -191,7 +245,16 @@ public final class KafkaCluster implements AutoCloseable {
    * @return address of a cluster that was made reachable; empty for others
    */
   public String outsideBootstrapServers() {
-    return outside;
+    return further;
+  }
+
+  /**
+   * Returns the address for {@code bootstrap.servers} of clients that log in.
+   *
+   * @return address of a guarded cluster; empty for others
+   */
+  public String guardedBootstrapServers() {
+    return further;
   }
 
   /**
@@ -338,7 +401,12 @@ public final class KafkaCluster implements AutoCloseable {
       return port > 0;
     }
 
-    boolean isAlive() {
+    /**
+     * Tells whether the broker's process exists: a broker that can write nowhere ends itself.
+     *
+     * @return true while it exists, also when it is paused
+     */
+    public boolean isAlive() {
       return process != null && process.isAlive();
     }
 
