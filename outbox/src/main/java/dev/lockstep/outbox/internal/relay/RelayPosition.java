@@ -78,6 +78,48 @@ record RelayPosition(
         ledger, prev, window, lastSeq, maxSeq, relayEpoch + 1, newest, newestAt, undeleted);
   }
 
+  /**
+   * A reconcile takes the shard over, or goes on in it.
+   *
+   * @param unfinished an origin that no ledger has: no relay starts from here
+   */
+  RelayPosition reconciling(Origin unfinished, long epoch) {
+    boolean goesOn = origin.equals(unfinished);
+    return new RelayPosition(
+        unfinished,
+        prev,
+        "",
+        goesOn ? lastSeq : 0,
+        maxSeq,
+        epoch,
+        goesOn ? newest : List.of(),
+        goesOn ? newestAt : 0,
+        List.of());
+  }
+
+  /** After a page of a reconcile. */
+  RelayPosition past(List<LedgerRow> page) {
+    return behind(page, prev, window, last(page, lastSeq));
+  }
+
+  /**
+   * Every row that a snapshot sees is published, or waits aside.
+   *
+   * @param highest seq of these rows; 0: none
+   */
+  RelayPosition reconciled(Origin ledger, String snapshot, long highest) {
+    return new RelayPosition(
+        ledger,
+        snapshot,
+        "",
+        0,
+        Math.max(maxSeq, highest),
+        relayEpoch,
+        newest,
+        newestAt,
+        List.of());
+  }
+
   /** After a page of a window that has more. */
   RelayPosition within(String snapshot, List<LedgerRow> page) {
     return behind(page, prev, snapshot, last(page, lastSeq));
