@@ -57,7 +57,7 @@ END $$;
 
 -- An operator: looks, pauses, unblocks, drops parked rows. What he did stays written down.
 GRANT SELECT ON lockstep_outbox, lockstep_outbox_meta, lockstep_outbox_topic, lockstep_outbox_parked,
-  lockstep_outbox_blocked, lockstep_outbox_scheduled, lockstep_outbox_operation TO lockstep_operator;
+  lockstep_outbox_blocked, lockstep_outbox_scheduled, lockstep_outbox_operation, lockstep_outbox_seq TO lockstep_operator;
 GRANT UPDATE (paused_by) ON lockstep_outbox_meta TO lockstep_operator;
 GRANT UPDATE (unblock_requested) ON lockstep_outbox_blocked TO lockstep_operator;
 GRANT UPDATE (released), DELETE ON lockstep_outbox_parked TO lockstep_operator;
@@ -67,7 +67,7 @@ GRANT INSERT ON lockstep_outbox_operation TO lockstep_operator;
 -- shard over. Rows of a dump get transaction ids of this cluster; nothing else of the ledger changes.
 GRANT lockstep_operator TO lockstep_reconciler;
 GRANT UPDATE (source, former_sources, cluster_id, positions_topic_id) ON lockstep_outbox_meta TO lockstep_reconciler;
-GRANT SELECT, UPDATE ON SEQUENCE lockstep_outbox_seq TO lockstep_reconciler;
+GRANT UPDATE ON SEQUENCE lockstep_outbox_seq TO lockstep_reconciler;
 GRANT UPDATE (xid) ON lockstep_outbox TO lockstep_reconciler;
 GRANT SELECT, INSERT, UPDATE, DELETE
   ON lockstep_outbox_parked, lockstep_outbox_blocked, lockstep_outbox_owner TO lockstep_reconciler;

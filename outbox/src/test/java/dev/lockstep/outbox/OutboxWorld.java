@@ -60,7 +60,7 @@ final class OutboxWorld implements AutoCloseable {
 
   OutboxWorld(KafkaCluster cluster, String url, String name, boolean isFollowed)
       throws ExecutionException, InterruptedException {
-this(options(cluster, url, name, isFollowed), url);
+    this(options(cluster, url, name, isFollowed), url);
     outbox.migrate();
     createPositions();
     if (isFollowed) {

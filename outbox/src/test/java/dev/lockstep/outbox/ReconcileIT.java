@@ -103,6 +103,9 @@ class ReconcileIT {
       }
       publish(world, topic, 6, 8);
       world.publish(message(topic, "a", "later").notBefore(world.now()));
+      world.execute(
+          "BEGIN; SELECT lockstep_outbox_publish('%s', 'a', 'prepared'); PREPARE TRANSACTION 'p'"
+              .formatted(topic));
     }
     copy(files, backup);
     List<String> handled = new CopyOnWriteArrayList<>();
@@ -118,12 +121,14 @@ class ReconcileIT {
           OutboxWorld world = first.in(server.url(name));
           OutboxRelay relay = OutboxRelay.start(world.outbox, world.options)) {
         soon(() -> assertThat(handled).hasSize(9));
+        world.execute("COMMIT PREPARED 'p'");
+        soon(() -> assertThat(handled).hasSize(10));
         for (int i = 9; i <= 12; i++) {
           OutboxMessage message = message(topic, "a", "" + i);
           lost.add(message.id());
           world.publish(message);
         }
-        soon(() -> assertThat(handled).hasSize(13));
+        soon(() -> assertThat(handled).hasSize(14));
         soon(() -> assertThat(world.admin.status().scheduled()).isZero());
       }
       try (PostgresServer server = PostgresServer.start(backup);
@@ -141,6 +146,10 @@ class ReconcileIT {
         assertThatThrownBy(() -> world.admin.truncatePublished(world.options))
             .as("rows that look published by a position of another history")
             .hasMessageContaining("went back");
+        assertThatThrownBy(() -> reconcile(world))
+            .as("its rows were published, and would come as new ones")
+            .hasMessageContaining("are open, and positions say that their ids were published");
+        world.execute("COMMIT PREPARED 'p'");
         // what is due is moved into the ledger once more, unless that happened already
         ReconcileReport report = reconcile(world);
         assertThat(report.lostRows()).extracting(ReconcileReport.LostRow::id).isEqualTo(lost);
@@ -149,16 +158,18 @@ class ReconcileIT {
         assertThat(report.lostSince()).isPresent();
         assertThat(report.sent()).isEqualTo(3);
         assertThat(report.rows()).isEqualTo(report.published() + 3);
-        assertThat(report.published() + report.returned()).isEqualTo(9);
+        assertThat(report.published() + report.returned()).isEqualTo(10);
         publish(world, topic, 16, 17);
         List<String> all =
-            Stream.concat(Stream.concat(numbers(1, 8), Stream.of("a=later")), numbers(9, 17))
+            Stream.concat(
+                    Stream.concat(numbers(1, 8), Stream.of("a=later", "a=prepared")),
+                    numbers(9, 17))
                 .toList();
         soon(
             () ->
                 assertThat(lane == Lane.EXPRESS ? world.readOnce(topic) : world.read(topic))
                     .isEqualTo(all));
-        soon(() -> assertThat(handled).hasSize(18));
+        soon(() -> assertThat(handled).hasSize(19));
         if (lane == Lane.EXACTLY_ONCE) {
           assertThat(consumer.health().repeats()).isZero();
         }
@@ -169,12 +180,13 @@ class ReconcileIT {
 
         assertThat(reconcile(world).sent()).isZero();
         publish(world, topic, 18, 18);
-        soon(() -> assertThat(handled).hasSize(19).doesNotHaveDuplicates());
+        soon(() -> assertThat(handled).hasSize(20).doesNotHaveDuplicates());
         assertThat(
                 world.number(
                     "SELECT count(*) FROM lockstep_outbox_operation"
                         + " WHERE principal = 'test' AND operation LIKE 'reconcile%'"))
-            .isEqualTo(4);
+            .as("begun, begun and ended, begun and ended")
+            .isEqualTo(5);
       }
     }
   }
@@ -346,11 +358,6 @@ class ReconcileIT {
             assertThat(child.isAlive()).as(Files.readString(child.output())).isTrue();
             child.kill();
           }
-          soon(
-              () ->
-                  assertThat(relay.health().shards().values())
-                      .as("who is idle does not know yet")
-                      .containsAnyOf("PAUSED", "WAITING", "FENCING", "STARTING"));
         }
         world.admin.resume("test", "relays may, but must not");
         int before = world.readOnce(topic).size();
@@ -409,6 +416,63 @@ class ReconcileIT {
       List<String> all = numbers(1, published + 1).toList();
       try (OutboxRelay relay = OutboxRelay.start(world.outbox, world.options)) {
         soon(() -> assertThat(world.read(topic)).isEqualTo(all));
+      }
+    }
+  }
+
+  @Test
+  void laterRunStopsAnEarlierOne() throws Exception {
+    try (OutboxWorld world = new OutboxWorld(cluster, postgres, "rivals")) {
+      String topic = world.createTopic("rivals", 1, Map.of());
+      world.outbox.register(topic, Lane.EXACTLY_ONCE, 0);
+      publish(world, topic, 1, 5);
+      List<ReconcileReport> later = new ArrayList<>();
+      assertThatThrownBy(
+              () ->
+                  world.admin.reconcile(
+                      world.options,
+                      ReconcileRequest.defaults(),
+                      "test",
+                      "the earlier one",
+                      line -> {
+                        if (line.startsWith("read") && later.isEmpty()) {
+                          try {
+                            later.add(reconcile(world));
+                          } catch (SQLException e) {
+                            throw new IllegalStateException(e);
+                          }
+                        }
+                      }))
+          .isInstanceOf(OutboxException.class)
+          .hasMessageContaining("Another reconcile has begun");
+      assertThat(later).singleElement().extracting(ReconcileReport::sent).isEqualTo(5L);
+      publish(world, topic, 6, 6);
+      try (OutboxRelay relay = OutboxRelay.start(world.outbox, world.options)) {
+        soon(() -> assertThat(world.read(topic)).isEqualTo(numbers(1, 6).toList()));
+      }
+    }
+  }
+
+  @Test
+  void rowsOfATopicThatIsGoneWaitForIt() throws Exception {
+    try (OutboxWorld world = new OutboxWorld(cluster, postgres, "gone")) {
+      String topic = world.createTopic("gone", 1, Map.of());
+      String other = world.createTopic("not-gone", 1, Map.of());
+      world.outbox.register(topic, Lane.EXACTLY_ONCE, 0);
+      world.outbox.register(other, Lane.EXACTLY_ONCE, 0);
+      OutboxRelay.start(world.outbox, world.options).close();
+      publish(world, topic, 1, 2);
+      publish(world, other, 1, 2);
+      world.kafka().deleteTopics(List.of(topic)).all().get();
+      soon(() -> assertThat(world.kafka().listTopics().names().get()).doesNotContain(topic));
+      ReconcileReport report = reconcile(world);
+      assertThat(report.sent()).isEqualTo(2);
+      assertThat(report.aside()).isEqualTo(2);
+      assertThat(world.read(other)).isEqualTo(numbers(1, 2).toList());
+      world.createTopic(topic, 1, Map.of());
+      try (OutboxRelay relay = OutboxRelay.start(world.outbox, world.options)) {
+        publish(world, topic, 3, 3);
+        soon(() -> assertThat(world.read(topic)).isEqualTo(numbers(1, 3).toList()));
       }
     }
   }

@@ -34,13 +34,14 @@ class RolesIT {
         PostgresServer postgres = PostgresServer.start(directory.resolve("pg"));
         OutboxWorld owner = new OutboxWorld(cluster, postgres, "roles")) {
       owner.execute(script());
-      for (String role : new String[] {"writer", "relay", "operator"}) {
+      for (String role : new String[] {"writer", "relay", "operator", "reconciler"}) {
         owner.execute("CREATE ROLE the_%s LOGIN IN ROLE lockstep_%s".formatted(role, role));
       }
       String topic = owner.createTopic("roles", 1, Map.of("max.message.bytes", "100000"));
       try (HikariDataSource writer = as(owner, "the_writer");
           HikariDataSource relays = as(owner, "the_relay");
-          HikariDataSource operator = as(owner, "the_operator")) {
+          HikariDataSource operator = as(owner, "the_operator");
+          HikariDataSource reconciler = as(owner, "the_reconciler")) {
         Outbox outbox = new Outbox(writer);
         OutboxAdmin admin = new OutboxAdmin(operator);
         outbox.register(topic, Lane.EXACTLY_ONCE, 0);
@@ -64,6 +65,27 @@ class RolesIT {
           assertThat(admin.status().parked()).isZero();
           soon(() -> assertThat(notifier.sent()).isPositive());
           soon(() -> assertThat(relay.health().notes()).isEmpty());
+          assertThat(
+                  new OutboxAdmin(reconciler)
+                      .reconcile(
+                          owner.options,
+                          ReconcileRequest.defaults(),
+                          "the_reconciler",
+                          "test",
+                          line -> {})
+                      .published())
+              .isEqualTo(3);
+          assertThatThrownBy(
+                  () ->
+                      admin.reconcile(
+                          owner.options,
+                          ReconcileRequest.defaults(),
+                          "the_operator",
+                          "test",
+                          line -> {}))
+              .hasMessageContaining("permission denied");
+          execute(writer, "SELECT lockstep_outbox_publish('roles', 'e', '1')");
+          soon(() -> assertThat(owner.read(topic)).contains("e=1").doesNotHaveDuplicates());
           soon(() -> assertThat(new OutboxAdmin(relays).truncatePublished(owner.options)).isTrue());
         }
         for (String sql :
@@ -79,6 +101,9 @@ class RolesIT {
         refused(relays, "DELETE FROM lockstep_outbox");
         refused(operator, "DELETE FROM lockstep_outbox_operation");
         refused(operator, "TRUNCATE lockstep_outbox");
+        refused(operator, "SELECT setval('lockstep_outbox_seq', 1)");
+        refused(reconciler, "UPDATE lockstep_outbox SET payload = NULL");
+        refused(reconciler, "DELETE FROM lockstep_outbox");
       }
     }
   }

@@ -112,7 +112,9 @@ final class LedgerIdentity {
       return;
     }
     String wrong = null;
-    if (!before.source().equals(now.origin().source())) {
+    if (before.isUnfinished()) {
+      wrong = "a reconcile of it did not end";
+    } else if (!before.source().equals(now.origin().source())) {
       wrong = "it belongs to outbox %s, this is %s".formatted(before, now.origin());
     } else if (!before.system().equals(now.origin().system())) {
       wrong =

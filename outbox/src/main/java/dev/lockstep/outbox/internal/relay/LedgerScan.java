@@ -1,18 +1,22 @@
 package dev.lockstep.outbox.internal.relay;
 
+import dev.lockstep.outbox.OutboxException;
 import dev.lockstep.outbox.internal.sql.Dialect;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.UUID;
+import java.util.concurrent.locks.LockSupport;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -46,6 +50,9 @@ record LedgerScan(String snapshot, RowIds ids, long rows, Map<Integer, Long> hig
 
   private static final String DISCARD = "discard ";
   private static final int FETCH = 5_000;
+  private static final Duration BEYOND = Duration.ofSeconds(2);
+  private static final Duration OPEN = Duration.ofSeconds(10);
+  private static final Duration PAUSE = Duration.ofMillis(50);
 
   /** Returns the seq of the last row of a shard; 0: it has none. */
   long highest(int shard) {
@@ -57,15 +64,13 @@ record LedgerScan(String snapshot, RowIds ids, long rows, Map<Integer, Long> hig
    * meanwhile.
    *
    * @param ids empty
+   * @param published snapshots of this cluster that rows were published up to
    */
-  static LedgerScan of(Connection connection, RowIds ids) throws SQLException {
+  static LedgerScan of(Connection connection, RowIds ids, List<String> published)
+      throws SQLException {
     adopt(connection);
     try (Statement statement = connection.createStatement()) {
-      String snapshot;
-      try (ResultSet row = statement.executeQuery("SELECT pg_current_snapshot()::text")) {
-        row.next();
-        snapshot = row.getString(1);
-      }
+      String snapshot = snapshot(statement, published);
       long rows = markVisible(connection, snapshot, ids);
       mark(statement, "SELECT id FROM lockstep_outbox_parked", ids, RowIds.ASIDE);
       mark(statement, "SELECT id FROM lockstep_outbox_scheduled", ids, RowIds.SCHEDULED);
@@ -100,6 +105,38 @@ record LedgerScan(String snapshot, RowIds ids, long rows, Map<Integer, Long> hig
                 + " SET xid = pg_current_xact_id()"
                 + " WHERE NOT pg_visible_in_snapshot(xid, pg_current_snapshot())");
       }
+    }
+  }
+
+  /**
+   * A relay that follows the log publishes what is about to be visible; that takes no time. But a
+   * transaction that was published and stays open comes from another history: a prepared one that a
+   * restore brought back. Its rows would be new ones when it ends.
+   */
+  private static String snapshot(Statement statement, List<String> published) throws SQLException {
+    List<Seen> before = published.stream().map(Seen::of).toList();
+    long begun = System.nanoTime();
+    while (true) {
+      String snapshot;
+      try (ResultSet row = statement.executeQuery("SELECT pg_current_snapshot()::text")) {
+        row.next();
+        snapshot = row.getString(1);
+      }
+      Seen now = Seen.of(snapshot);
+      Set<Long> open = new TreeSet<>();
+      before.forEach(seen -> open.addAll(seen.openIn(now)));
+      boolean beyond = before.stream().anyMatch(seen -> seen.reachesBeyond(now));
+      long waited = System.nanoTime() - begun;
+      // beyond: or ids of another history, which this database has yet to hand out
+      if (open.isEmpty() && (!beyond || waited > BEYOND.toNanos())) {
+        return snapshot;
+      }
+      if (waited > OPEN.toNanos()) {
+        throw new OutboxException(
+            "Transactions %s are open, and positions say that their ids were published: end them (see pg_prepared_xacts and pg_stat_activity.backend_xid), then run again"
+                .formatted(open));
+      }
+      LockSupport.parkNanos(PAUSE.toNanos());
     }
   }
 

@@ -36,9 +36,6 @@ import org.jspecify.annotations.Nullable;
  */
 public final class Reconcile {
 
-  /** Origin of positions that no relay starts from; in place of a PostgreSQL cluster. */
-  static final String UNFINISHED = "unfinished reconcile";
-
   /** Writers go on while the sequence is moved: so many numbers nobody draws in between. */
   private static final int SEQ_JUMP = 10_000;
 
@@ -145,18 +142,24 @@ public final class Reconcile {
         ReadBack topics = new ReadBack(options.config());
         Destinations destinations = new Destinations(options.config(), System::nanoTime)) {
       look(destinations, table);
-      // marked by an origin of its own: what this run finds of it is its own
-      Origin unfinished = new Origin(UUID.randomUUID().toString(), UNFINISHED, 0);
+      Origin origin = LedgerIdentity.now(connection).origin();
       List<ShardReconcile> shards = new ArrayList<>();
+      ShardReconcile.Run run =
+          new ShardReconcile.Run(
+              dataSource, options, table, destinations, source, UUID.randomUUID());
       for (int shard = 0; shard < 2 * options.shards(); shard++) {
-        shards.add(
-            new ShardReconcile(
-                new ShardReconcile.Run(
-                    dataSource, options, table, destinations, source, unfinished),
-                shard));
+        shards.add(new ShardReconcile(run, shard));
       }
-      fence(shards, connection);
-      LedgerScan ledger = LedgerScan.of(connection, new RowIds(request.mostRows()));
+      List<RelayPosition> before = fence(shards, connection);
+      LedgerScan ledger =
+          LedgerScan.of(
+              connection,
+              new RowIds(request.mostRows()),
+              // in another cluster transactions have other ids
+              before.stream()
+                  .filter(position -> position.origin().system().equals(origin.system()))
+                  .map(RelayPosition::prev)
+                  .toList());
       progress.accept("%d rows in the ledger".formatted(ledger.rows()));
       Map<String, Integer> existing = topics.existing(LedgerScan.topics(connection));
       Found found = readBack(topics, existing, ledger, connection);
@@ -170,7 +173,6 @@ public final class Reconcile {
       final long published = ids.count(RowIds.LEDGER | RowIds.FOUND);
       long returned = ledger.forgetScheduled(connection);
       long sent = 0;
-      Origin origin = LedgerIdentity.now(connection).origin();
       for (int shard = 0; shard < shards.size(); shard++) {
         ShardReconcile one = shards.get(shard);
         one.publish(
@@ -256,11 +258,14 @@ public final class Reconcile {
     }
   }
 
-  private void fence(List<ShardReconcile> shards, Connection connection) throws SQLException {
-    long maxSeq = 0;
+  /** Returns the positions that were reached. */
+  private List<RelayPosition> fence(List<ShardReconcile> shards, Connection connection)
+      throws SQLException {
+    List<RelayPosition> positions = new ArrayList<>();
     for (ShardReconcile shard : shards) {
-      maxSeq = Math.max(maxSeq, shard.fence().maxSeq());
+      positions.add(shard.fence());
     }
+    long maxSeq = positions.stream().mapToLong(RelayPosition::maxSeq).max().orElse(0);
     progress.accept("%d shards are fenced".formatted(shards.size()));
     // no number is handed out twice
     try (PreparedStatement bump =
@@ -271,5 +276,6 @@ public final class Reconcile {
       bump.setLong(2, maxSeq);
       bump.execute();
     }
+    return positions;
   }
 }

@@ -3,6 +3,7 @@ package dev.lockstep.outbox.internal.relay;
 import dev.lockstep.schema.SchemaCatalog;
 import dev.lockstep.schema.SingleObjectCodec;
 import java.util.List;
+import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -44,6 +45,14 @@ record RelayPosition(
   record Origin(String source, String system, long timeline) {
 
     static final Origin NONE = new Origin("", "", 0);
+
+    /** In place of a timeline. */
+    private static final long UNFINISHED = -1;
+
+    /** Tells whether a reconcile was, or is, under way from it. */
+    boolean isUnfinished() {
+      return timeline == UNFINISHED;
+    }
   }
 
   /** Nothing is published: everything still in the table comes first. */
@@ -81,12 +90,12 @@ record RelayPosition(
   /**
    * A reconcile takes the shard over, or goes on in it.
    *
-   * @param unfinished an origin that no ledger has: no relay starts from here
+   * @param run names it, as a source that no ledger has: no relay starts from here
    */
-  RelayPosition reconciling(Origin unfinished, long epoch) {
-    boolean goesOn = origin.equals(unfinished);
+  RelayPosition reconciling(UUID run, long epoch) {
+    boolean goesOn = origin.source().equals(run.toString());
     return new RelayPosition(
-        unfinished,
+        new Origin(run.toString(), origin.system(), Origin.UNFINISHED),
         prev,
         "",
         goesOn ? lastSeq : 0,

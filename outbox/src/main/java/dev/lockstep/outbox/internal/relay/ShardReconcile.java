@@ -34,14 +34,19 @@ import org.slf4j.LoggerFactory;
  */
 final class ShardReconcile {
 
-  /** What all shards have in common. */
+  /**
+   * What all shards have in common.
+   *
+   * @param source of the outbox from now on
+   * @param id marks positions of this run
+   */
   record Run(
       DataSource dataSource,
       RelayOptions options,
       TopicTable topics,
       Destinations destinations,
       UUID source,
-      Origin unfinished) {}
+      UUID id) {}
 
   /**
    * What is to be published.
@@ -239,7 +244,7 @@ final class ShardReconcile {
         remember(connection, found.origin());
       }
       long epoch = Math.max(found.relayEpoch(), ownerEpoch(connection)) + 1;
-      RelayPosition position = found.reconciling(run.unfinished(), epoch);
+      RelayPosition position = found.reconciling(run.id(), epoch);
       KnownTopics known = new KnownTopics(run.topics(), run.destinations(), connection);
       RowRecords records = new RowRecords(run.options().name(), run.source(), shard, epoch, known);
       try (LaneSender lane = lane(transactional, records)) {
@@ -256,7 +261,7 @@ final class ShardReconcile {
 
   /** Its rows are the outbox's as well; the database may have forgotten that. */
   private static void remember(Connection connection, Origin origin) throws SQLException {
-    if (origin.source().isEmpty() || origin.system().equals(Reconcile.UNFINISHED)) {
+    if (origin.source().isEmpty() || origin.isUnfinished()) {
       return;
     }
     try (PreparedStatement update =
