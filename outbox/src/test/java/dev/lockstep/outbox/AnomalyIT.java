@@ -28,6 +28,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Function;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -77,9 +78,26 @@ class AnomalyIT {
 
   private void eachCommittedMessageOnceInItsOrder(Kind kind, boolean isFollowed, Lane lane)
       throws Exception {
+    run(kind, isFollowed, lane, "", this::faults);
+  }
+
+  /** An operator does again and again what nothing asks for. */
+  @ParameterizedTest
+  @CsvSource({"false, EXACTLY_ONCE", "false, EXPRESS", "true, EXACTLY_ONCE"})
+  void reconcilesAreSeenByNobody(boolean isFollowed, Lane lane) throws Exception {
+    run(Kind.POSTGRESQL, isFollowed, lane, "reconciled_", this::faultsAndReconciles);
+  }
+
+  private void run(
+      Kind kind,
+      boolean isFollowed,
+      Lane lane,
+      String prefix,
+      Function<OutboxWorld, List<Fault>> faults)
+      throws Exception {
     long seed = Long.getLong("lockstep.seed", 20261122L);
     Duration length = Duration.ofSeconds(Rounds.of(30, 600));
-    String name = (kind + (isFollowed ? "_wal_" : "_") + lane).toLowerCase(Locale.ROOT);
+    String name = prefix + (kind + (isFollowed ? "_wal_" : "_") + lane).toLowerCase(Locale.ROOT);
     try (TestDatabase database = database(kind, isFollowed, directory.resolve(name));
         OutboxWorld world = new OutboxWorld(cluster, database, name)) {
       String topic = world.createTopic(name, 4, Map.of());
@@ -94,7 +112,7 @@ class AnomalyIT {
               seed,
               new Span(Duration.ofMillis(500), Duration.ofSeconds(3)),
               new Span(Duration.ofMillis(100), Duration.ofSeconds(Rounds.of(8, 60))),
-              faults(world));
+              faults.apply(world));
       Report report;
       try {
         writers.run(length);
@@ -192,6 +210,23 @@ class AnomalyIT {
       arguments.add("wal");
     }
     return arguments;
+  }
+
+  private List<Fault> faultsAndReconciles(OutboxWorld world) {
+    List<Fault> faults = new ArrayList<>(faults(world));
+    Fault reconcile = new Fault("reconcile", () -> reconcile(world), () -> reconcile(world));
+    faults.addAll(List.of(reconcile, reconcile, reconcile, reconcile));
+    return faults;
+  }
+
+  private static void reconcile(OutboxWorld world) {
+    try {
+      ReconcileReport unused =
+          world.admin.reconcile(
+              world.options, ReconcileRequest.defaults(), "test", "test", line -> {});
+    } catch (SQLException e) {
+      throw new IllegalStateException(e);
+    }
   }
 
   private List<Fault> faults(OutboxWorld world) {
