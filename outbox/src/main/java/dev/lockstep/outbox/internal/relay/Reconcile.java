@@ -19,6 +19,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.function.Consumer;
+import java.util.stream.IntStream;
 import javax.sql.DataSource;
 import org.jspecify.annotations.Nullable;
 
@@ -142,24 +143,10 @@ public final class Reconcile {
         ReadBack topics = new ReadBack(options.config());
         Destinations destinations = new Destinations(options.config(), System::nanoTime)) {
       look(destinations, table);
+      List<ShardReconcile> shards = shards(table, destinations);
       Origin origin = LedgerIdentity.now(connection).origin();
-      List<ShardReconcile> shards = new ArrayList<>();
-      ShardReconcile.Run run =
-          new ShardReconcile.Run(
-              dataSource, options, table, destinations, source, UUID.randomUUID());
-      for (int shard = 0; shard < 2 * options.shards(); shard++) {
-        shards.add(new ShardReconcile(run, shard));
-      }
-      List<RelayPosition> before = fence(shards, connection);
-      LedgerScan ledger =
-          LedgerScan.of(
-              connection,
-              new RowIds(request.mostRows()),
-              // in another cluster transactions have other ids
-              before.stream()
-                  .filter(position -> position.origin().system().equals(origin.system()))
-                  .map(RelayPosition::prev)
-                  .toList());
+      List<String> passed = fence(shards, origin, connection);
+      LedgerScan ledger = LedgerScan.of(connection, new RowIds(request.mostRows()), passed);
       progress.accept("%d rows in the ledger".formatted(ledger.rows()));
       Map<String, Integer> existing = topics.existing(LedgerScan.topics(connection));
       Found found = readBack(topics, existing, ledger, connection);
@@ -169,8 +156,8 @@ public final class Reconcile {
         long taken = ledger.markPublished(connection, request.publishedBefore());
         progress.accept("%d more rows are old and count as published".formatted(taken));
       }
-      RowIds ids = ledger.ids();
-      final long published = ids.count(RowIds.LEDGER | RowIds.FOUND);
+      // before what is sent counts as well
+      final long published = ledger.ids().count(RowIds.LEDGER | RowIds.FOUND);
       long returned = ledger.forgetScheduled(connection);
       long sent = 0;
       for (int shard = 0; shard < shards.size(); shard++) {
@@ -180,8 +167,8 @@ public final class Reconcile {
                 origin,
                 ledger.snapshot(),
                 ledger.highest(shard),
-                row -> isWanted(row, ids, superseded),
-                ids));
+                row -> isWanted(row, ledger.ids(), superseded),
+                ledger.ids()));
         sent += one.sent();
         returned += one.returned();
         progress.accept(
@@ -193,12 +180,20 @@ public final class Reconcile {
           published,
           sent,
           LedgerScan.aside(connection),
-          ids.count(RowIds.SUPERSEDED),
+          ledger.ids().count(RowIds.SUPERSEDED),
           returned,
-          ids.count(RowIds.LOST),
+          ledger.ids().count(RowIds.LOST),
           Optional.ofNullable(found.since()),
           found.lost());
     }
+  }
+
+  private List<ShardReconcile> shards(TopicTable table, Destinations destinations) {
+    ShardReconcile.Run run =
+        new ShardReconcile.Run(dataSource, options, table, destinations, source, UUID.randomUUID());
+    return IntStream.range(0, 2 * options.shards())
+        .mapToObj(shard -> new ShardReconcile(run, shard))
+        .toList();
   }
 
   private static boolean isWanted(AbsentRows.Outline row, RowIds ids, Superseded superseded) {
@@ -258,8 +253,8 @@ public final class Reconcile {
     }
   }
 
-  /** Returns the positions that were reached. */
-  private List<RelayPosition> fence(List<ShardReconcile> shards, Connection connection)
+  /** Returns up to where rows were published, as snapshots of this PostgreSQL cluster. */
+  private List<String> fence(List<ShardReconcile> shards, Origin origin, Connection connection)
       throws SQLException {
     List<RelayPosition> positions = new ArrayList<>();
     for (ShardReconcile shard : shards) {
@@ -276,6 +271,10 @@ public final class Reconcile {
       bump.setLong(2, maxSeq);
       bump.execute();
     }
-    return positions;
+    // in another one transactions have other ids
+    return positions.stream()
+        .filter(position -> position.origin().system().equals(origin.system()))
+        .map(RelayPosition::prev)
+        .toList();
   }
 }
