@@ -22,6 +22,7 @@ import java.nio.file.StandardCopyOption;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -91,6 +92,7 @@ class ReconcileIT {
     Path backup = directory.resolve(name + "_backup");
     String topic;
     List<UUID> lost = new ArrayList<>();
+    Instant backedUp;
     OutboxWorld first;
     try (PostgresServer server = PostgresServer.start(files);
         OutboxWorld world = new OutboxWorld(cluster, server, name)) {
@@ -106,6 +108,7 @@ class ReconcileIT {
       world.execute(
           "BEGIN; SELECT lockstep_outbox_publish('%s', 'a', 'prepared'); PREPARE TRANSACTION 'p'"
               .formatted(topic));
+      backedUp = world.now();
     }
     copy(files, backup);
     List<String> handled = new CopyOnWriteArrayList<>();
@@ -151,7 +154,7 @@ class ReconcileIT {
             .hasMessageContaining("are open, and positions say that their ids were published");
         world.execute("COMMIT PREPARED 'p'");
         // what is due is moved into the ledger once more, unless that happened already
-        ReconcileReport report = reconcile(world);
+        ReconcileReport report = restored(world.admin, world.options, backedUp);
         assertThat(report.lostRows()).extracting(ReconcileReport.LostRow::id).isEqualTo(lost);
         assertThat(report.lost()).isEqualTo(4);
         assertThat(report.lostRows().get(0).topic()).isEqualTo(topic);
@@ -565,6 +568,47 @@ class ReconcileIT {
           .hasMessageContaining("it keeps no row that is published");
       assertThat(world.text("SELECT positions_topic_id FROM lockstep_outbox_meta")).isNull();
     }
+  }
+
+  /** As after a restore from a time at which segments were just truncated. */
+  @Test
+  void lossesAreKnownWithoutARowWhenTheTimeOfTheRestoreIs() throws Exception {
+    try (OutboxWorld world = new OutboxWorld(cluster, postgres, "emptied")) {
+      String topic = world.createTopic("emptied", 1, Map.of());
+      world.outbox.register(topic, Lane.EXACTLY_ONCE, 0);
+      Instant before = world.now();
+      try (OutboxRelay relay = OutboxRelay.start(world.outbox, world.options)) {
+        publish(world, topic, 1, 3);
+        soon(() -> assertThat(world.read(topic)).hasSize(3));
+      }
+      world.execute("TRUNCATE lockstep_outbox");
+      world.execute("SELECT setval('lockstep_outbox_seq', 1)");
+      ReconcileReport blind = reconcile(world);
+      assertThat(blind.lost()).isZero();
+      assertThat(blind.lostSince()).isEmpty();
+      ReconcileReport report = restored(world.admin, world.options, before);
+      assertThat(report.lost()).isEqualTo(3);
+      assertThat(report.lostSince()).contains(before);
+      publish(world, topic, 4, 4);
+      try (OutboxRelay relay = OutboxRelay.start(world.outbox, world.options)) {
+        soon(() -> assertThat(world.read(topic)).isEqualTo(numbers(1, 4).toList()));
+      }
+    }
+  }
+
+  private static ReconcileReport restored(OutboxAdmin admin, RelayOptions options, Instant backup)
+      throws SQLException {
+    // tag::reconcile[]
+    ReconcileReport report =
+        admin.reconcile(
+            options,
+            ReconcileRequest.defaults().withRestoredTo(backup),
+            "test",
+            "restored after the loss of a disk",
+            System.out::println);
+    report.lostRows().forEach(System.out::println);
+    // end::reconcile[]
+    return report;
   }
 
   private static ReconcileReport reconcile(OutboxWorld world) throws SQLException {

@@ -176,9 +176,9 @@ record LedgerScan(String snapshot, RowIds ids, long rows, Map<Integer, Long> hig
   private static void markDiscarded(Statement statement, RowIds ids) throws SQLException {
     try (ResultSet row =
         statement.executeQuery(
-            "SELECT operation FROM lockstep_outbox_operation WHERE operation LIKE '"
+            "SELECT operation FROM lockstep_outbox_operation WHERE operation ~ '^"
                 + DISCARD
-                + "%'")) {
+                + "[0-9a-f-]{36}$'")) {
       while (row.next()) {
         UUID id = UUID.fromString(row.getString(1).substring(DISCARD.length()));
         if (ids.marks(id) != 0) {
