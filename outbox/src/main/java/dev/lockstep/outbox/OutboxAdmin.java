@@ -1,5 +1,6 @@
 package dev.lockstep.outbox;
 
+import dev.lockstep.outbox.internal.relay.Reconcile;
 import dev.lockstep.outbox.internal.relay.Replay;
 import dev.lockstep.outbox.internal.relay.Segments;
 import dev.lockstep.outbox.internal.sql.Dialect;
@@ -13,6 +14,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.function.Consumer;
 import java.util.function.LongConsumer;
 import javax.sql.DataSource;
 import org.jspecify.annotations.Nullable;
@@ -294,6 +296,65 @@ public final class OutboxAdmin {
             "replay %s until %s to %s".formatted(name, request.until(), request.target()),
             connection -> true);
     return new Replay(dataSource, options).run(request, name, progress);
+  }
+
+  /**
+   * Gives an outbox positions again that relays can go on from, when they refuse to start because
+   * the database was restored, went back in time or was moved by dump and restore, or because the
+   * position topic was lost. What the ledger has is looked for in its topics, by the ids of rows;
+   * only what is in none of them is published, in its order. PostgreSQL only.
+   *
+   * <p>What comes in: the ledger, complete (a restore has ended), its topics, and a position topic
+   * with a partition for each shard. What goes out: rows, and positions under a new id of the
+   * outbox; rows that wait aside stay there unless they are found. Records that were deleted from a
+   * topic by hand, or with it, count as never published.
+   *
+   * <p>After a crash or an error no relay publishes until this was run again, to the end. What was
+   * sent by then is found: nothing is lost, and nothing is repeated on the exactly-once lane; on
+   * the express lane rows may be repeated, which receivers drop by id.
+   *
+   * <p>Relays need not be stopped. They are fenced, wait, and go on by themselves when this has
+   * ended. Writers go on. One run at a time: a later one stops an earlier one. Also publishes while
+   * the outbox is paused. Blocks; holds the ids of the ledger's rows in memory.
+   *
+   * @param options of the relay
+   * @param request what to go by
+   * @param principal who wants it, 1 to 256 characters
+   * @param reason why, 1 to 2,000 characters
+   * @param progress told how far it is, a line each time; what it throws ends the run
+   * @return what was found and done, rows that the database has lost among it
+   * @throws OutboxException when a topic does not reach back far enough, shards differ, the
+   *     database has no snapshots (then nothing is changed), or Kafka fails: run it again
+   * @throws SQLException from the database: run it again
+   */
+  public ReconcileReport reconcile(
+      RelayOptions options,
+      ReconcileRequest request,
+      String principal,
+      String reason,
+      Consumer<String> progress)
+      throws SQLException {
+    Reconcile reconcile = new Reconcile(dataSource, options, request, progress);
+    reconcile.check();
+    boolean begun =
+        change(principal, reason, "reconcile, new source " + reconcile.source(), reconcile::begin);
+    if (!begun) {
+      throw new OutboxException("lockstep_outbox_meta has no row: run the migration");
+    }
+    ReconcileReport report = reconcile.run();
+    boolean unused =
+        change(
+            principal,
+            reason,
+            "reconciled, source %s: %d rows, %d published before, %d sent, %d lost"
+                .formatted(
+                    report.source(),
+                    report.rows(),
+                    report.published(),
+                    report.sent(),
+                    report.lost()),
+            reconcile::end);
+    return report;
   }
 
   /**

@@ -2,12 +2,13 @@
 --   GRANT lockstep_writer, lockstep_consumer TO <user of your service>;
 --   GRANT lockstep_relay TO <user of the relay>;
 --   GRANT lockstep_operator TO <user of your operators>;
+--   GRANT lockstep_reconciler TO <user of those who may reconcile>;
 
 DO $$
 DECLARE
   wanted text;
 BEGIN
-  FOREACH wanted IN ARRAY ARRAY['lockstep_writer', 'lockstep_consumer', 'lockstep_relay', 'lockstep_operator'] LOOP
+  FOREACH wanted IN ARRAY ARRAY['lockstep_writer', 'lockstep_consumer', 'lockstep_relay', 'lockstep_operator', 'lockstep_reconciler'] LOOP
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
       EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
     END IF;
@@ -62,9 +63,19 @@ END $$;
 -- An operator: looks, pauses, unblocks, drops what is parked or lets it go on. What he did stays
 -- written down.
 GRANT SELECT ON lockstep_outbox, lockstep_outbox_meta, lockstep_outbox_topic, lockstep_outbox_parked,
-  lockstep_outbox_blocked, lockstep_outbox_scheduled, lockstep_outbox_operation TO lockstep_operator;
+  lockstep_outbox_blocked, lockstep_outbox_scheduled, lockstep_outbox_operation, lockstep_outbox_seq TO lockstep_operator;
 GRANT UPDATE (paused_by) ON lockstep_outbox_meta TO lockstep_operator;
 GRANT UPDATE (unblock_requested) ON lockstep_outbox_blocked TO lockstep_operator;
 GRANT UPDATE (released), DELETE ON lockstep_outbox_parked TO lockstep_operator;
 GRANT SELECT, UPDATE (released), DELETE ON lockstep_inbox_parked TO lockstep_operator;
 GRANT INSERT ON lockstep_outbox_operation TO lockstep_operator;
+
+-- An operator who may reconcile: gives the outbox a new id and positions, as a relay that takes every
+-- shard over. Rows of a dump get transaction ids of this cluster; nothing else of the ledger changes.
+GRANT lockstep_operator TO lockstep_reconciler;
+GRANT UPDATE (source, former_sources, cluster_id, positions_topic_id) ON lockstep_outbox_meta TO lockstep_reconciler;
+GRANT UPDATE ON SEQUENCE lockstep_outbox_seq TO lockstep_reconciler;
+GRANT UPDATE (xid) ON lockstep_outbox TO lockstep_reconciler;
+GRANT SELECT, INSERT, UPDATE, DELETE
+  ON lockstep_outbox_parked, lockstep_outbox_blocked, lockstep_outbox_owner TO lockstep_reconciler;
+GRANT DELETE ON lockstep_outbox_scheduled TO lockstep_reconciler;

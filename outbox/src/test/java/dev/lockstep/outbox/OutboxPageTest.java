@@ -21,7 +21,8 @@ class OutboxPageTest {
     "SpringOutboxIT, transactional",
     "JtaOutboxIT, jta",
     "JooqOutboxIT, jooq",
-    "WalIT, wal"
+    "WalIT, wal",
+    "ReconcileIT, reconcile"
   })
   void showsTheTestedSamples(String test, String tag) throws IOException {
     String source = Files.readString(TESTS.resolve(test + ".java"));

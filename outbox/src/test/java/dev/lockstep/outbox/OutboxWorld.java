@@ -60,10 +60,17 @@ final class OutboxWorld implements AutoCloseable {
 
   OutboxWorld(KafkaCluster cluster, String url, String name, boolean isFollowed)
       throws ExecutionException, InterruptedException {
-    this.config = LockstepConfig.of(cluster.bootstrapServers());
-    RelayOptions ledger =
-        RelayOptions.of(config, name.replace('_', '-')).withLongestPoll(Duration.ofMillis(50));
-    this.options = isFollowed ? ledger.withWal(WalSource.of(url, new Properties())) : ledger;
+    this(options(cluster, url, name, isFollowed), url);
+    outbox.migrate();
+    createPositions();
+    if (isFollowed) {
+      prepareWal();
+    }
+  }
+
+  private OutboxWorld(RelayOptions options, String url) {
+    this.config = options.config();
+    this.options = options;
     HikariConfig pool = new HikariConfig();
     pool.setJdbcUrl(url);
     pool.setMaximumPoolSize(20);
@@ -71,11 +78,23 @@ final class OutboxWorld implements AutoCloseable {
     this.outbox = new Outbox(dataSource);
     this.admin = new OutboxAdmin(dataSource);
     this.kafka = Admin.create(config.client());
-    outbox.migrate();
+  }
+
+  /** The same outbox in another database, with the topics that are there. */
+  OutboxWorld in(String url) {
+    return new OutboxWorld(options, url);
+  }
+
+  void createPositions() throws ExecutionException, InterruptedException {
     createTopic(options.positionsTopic(), 4, Map.of("cleanup.policy", "compact"));
-    if (isFollowed) {
-      prepareWal();
-    }
+  }
+
+  private static RelayOptions options(
+      KafkaCluster cluster, String url, String name, boolean isFollowed) {
+    RelayOptions ledger =
+        RelayOptions.of(LockstepConfig.of(cluster.bootstrapServers()), name.replace('_', '-'))
+            .withLongestPoll(Duration.ofMillis(50));
+    return isFollowed ? ledger.withWal(WalSource.of(url, new Properties())) : ledger;
   }
 
   private void prepareWal() {

@@ -43,6 +43,7 @@ class RolesIT {
       for (String role : ROLES) {
         owner.execute("CREATE ROLE the_%s LOGIN IN ROLE lockstep_%s".formatted(role, role));
       }
+      owner.execute("CREATE ROLE the_reconciler LOGIN IN ROLE lockstep_reconciler");
       try (Users users = new Users(owner, "user=postgres")) {
         everyoneDoesTheirWork(owner, users);
         execute(users.writer, "SELECT lockstep_outbox_publish('roles', 'd', '1')");
@@ -64,8 +65,33 @@ class RolesIT {
             "INSERT INTO lockstep_outbox (seq, lane, id, topic) VALUES (1, 0, gen_random_uuid(), 't')",
             no);
         refused(users.relay, "DELETE FROM lockstep_outbox", no);
+        refused(users.operator, "SELECT setval('lockstep_outbox_seq', 1)", no);
+        onlyTheReconcilerReconciles(owner, users, no);
       }
     }
+  }
+
+  private static void onlyTheReconcilerReconciles(OutboxWorld owner, Users users, String no)
+      throws Exception {
+    try (HikariDataSource reconciler =
+        Users.pool(owner.dataSource.getJdbcUrl().replace("user=postgres", "user=the_reconciler"))) {
+      execute(users.writer, "SELECT lockstep_outbox_publish('roles', 'e', '1')");
+      assertThat(reconcile(reconciler, owner).sent()).isEqualTo(1);
+      assertThatThrownBy(() -> reconcile(users.operator, owner)).hasMessageContaining(no);
+      try (OutboxRelay relay = OutboxRelay.start(new Outbox(users.relay), owner.options)) {
+        execute(users.writer, "SELECT lockstep_outbox_publish('roles', 'f', '1')");
+        soon(() -> assertThat(owner.read("roles")).contains("e=1", "f=1").doesNotHaveDuplicates());
+        assertThat(relay.health().isHealthy()).isTrue();
+      }
+      refused(reconciler, "UPDATE lockstep_outbox SET payload = NULL", no);
+      refused(reconciler, "DELETE FROM lockstep_outbox", no);
+    }
+  }
+
+  private static ReconcileReport reconcile(HikariDataSource as, OutboxWorld owner)
+      throws SQLException {
+    return new OutboxAdmin(as)
+        .reconcile(owner.options, ReconcileRequest.defaults(), "who", "test", line -> {});
   }
 
   @Test

@@ -26,7 +26,11 @@ final class LedgerIdentity {
 
   private static final long TIMEOUT_SECONDS = 20;
 
-  private record Place(String cluster, String topic) {}
+  /** Stands in {@code positions_topic_id} while a reconcile is under way. */
+  static final String RECONCILING = "reconciling";
+
+  /** A position topic: id of its cluster, and its own. */
+  record Place(String cluster, String topic) {}
 
   /**
    * A ledger as it is now.
@@ -56,9 +60,14 @@ final class LedgerIdentity {
       first.executeUpdate();
     }
     Place tied = tied(connection);
+    if (tied.topic().equals(RECONCILING)) {
+      throw new OutboxException(
+          "Outbox '%s' is being reconciled, or a reconcile ended halfway: then run OutboxAdmin.reconcile again"
+              .formatted(options.name()));
+    }
     if (!tied.equals(here)) {
       throw new OutboxException(
-          "Outbox '%s' was published to cluster %s with positions in topic %s; '%s' is cluster %s, topic %s. A relay here would publish everything in the ledger again: point it at the old one, or, if that is wanted, set positions_topic_id in lockstep_outbox_meta to NULL"
+          "Outbox '%s' was published to cluster %s with positions in topic %s; '%s' is cluster %s, topic %s. A relay here would publish everything in the ledger again. Point it at the old one; or, where that is lost, let OutboxAdmin.reconcile find out what was published (PostgreSQL); or, if everything is wanted again, set positions_topic_id in lockstep_outbox_meta to NULL"
               .formatted(
                   options.name(),
                   tied.cluster(),
@@ -103,7 +112,9 @@ final class LedgerIdentity {
       return;
     }
     String wrong = null;
-    if (!before.source().equals(now.origin().source())) {
+    if (before.isUnfinished()) {
+      wrong = "a reconcile of it did not end";
+    } else if (!before.source().equals(now.origin().source())) {
       wrong = "it belongs to outbox %s, this is %s".formatted(before, now.origin());
     } else if (!before.system().equals(now.origin().system())) {
       wrong =
@@ -119,7 +130,7 @@ final class LedgerIdentity {
     }
     if (wrong != null) {
       throw new OutboxException(
-          "Position of shard %d is not one in this ledger: %s. Nothing is published until an operator has compared both; to publish again everything that the ledger still has, create the position topic anew and set positions_topic_id in lockstep_outbox_meta to NULL"
+          "Position of shard %d is not one in this ledger: %s. Nothing is published until OutboxAdmin.reconcile has compared the ledger with its topics; to publish again everything that the ledger still has, create the position topic anew and set positions_topic_id in lockstep_outbox_meta to NULL"
               .formatted(shard, wrong));
     }
   }
@@ -183,7 +194,7 @@ final class LedgerIdentity {
     }
   }
 
-  private static Place here(RelayOptions options) {
+  static Place here(RelayOptions options) {
     String topic = options.positionsTopic();
     try (Admin admin = Admin.create(options.config().client())) {
       String cluster = admin.describeCluster().clusterId().get(TIMEOUT_SECONDS, TimeUnit.SECONDS);

@@ -69,6 +69,11 @@ final class Publishing {
     this.position = start;
   }
 
+  /** How far it is. */
+  RelayPosition position() {
+    return position;
+  }
+
   /** Publishes the next page; false when there was nothing that could be done. */
   boolean turn() throws SQLException {
     Ahead read = ahead;

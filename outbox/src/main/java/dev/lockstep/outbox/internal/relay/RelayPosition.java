@@ -3,6 +3,7 @@ package dev.lockstep.outbox.internal.relay;
 import dev.lockstep.schema.SchemaCatalog;
 import dev.lockstep.schema.SingleObjectCodec;
 import java.util.List;
+import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -44,6 +45,14 @@ record RelayPosition(
   record Origin(String source, String system, long timeline) {
 
     static final Origin NONE = new Origin("", "", 0);
+
+    /** In place of a timeline. */
+    private static final long UNFINISHED = -1;
+
+    /** Tells whether a reconcile was, or is, under way from it. */
+    boolean isUnfinished() {
+      return timeline == UNFINISHED;
+    }
   }
 
   /** Nothing is published: everything still in the table comes first. */
@@ -76,6 +85,48 @@ record RelayPosition(
   RelayPosition takenOver(Origin ledger) {
     return new RelayPosition(
         ledger, prev, window, lastSeq, maxSeq, relayEpoch + 1, newest, newestAt, undeleted);
+  }
+
+  /**
+   * A reconcile takes the shard over, or goes on in it.
+   *
+   * @param run names it, as a source that no ledger has: no relay starts from here
+   */
+  RelayPosition reconciling(UUID run, long epoch) {
+    boolean goesOn = origin.source().equals(run.toString());
+    return new RelayPosition(
+        new Origin(run.toString(), origin.system(), Origin.UNFINISHED),
+        prev,
+        "",
+        goesOn ? lastSeq : 0,
+        maxSeq,
+        epoch,
+        goesOn ? newest : List.of(),
+        goesOn ? newestAt : 0,
+        List.of());
+  }
+
+  /** After a page of a reconcile. */
+  RelayPosition past(List<LedgerRow> page) {
+    return behind(page, prev, window, last(page, lastSeq));
+  }
+
+  /**
+   * Every row that a snapshot sees is published, or waits aside.
+   *
+   * @param highest seq of these rows; 0: none
+   */
+  RelayPosition reconciled(Origin ledger, String snapshot, long highest) {
+    return new RelayPosition(
+        ledger,
+        snapshot,
+        "",
+        0,
+        Math.max(maxSeq, highest),
+        relayEpoch,
+        newest,
+        newestAt,
+        List.of());
   }
 
   /** After a page of a window that has more. */

@@ -70,9 +70,11 @@ public final class Replay {
       // where nobody said how many there are, Kafka chooses
       int partitions = target == null ? 0 : target.partitions();
       AtomicReference<@Nullable Exception> failure = new AtomicReference<>();
+      LedgerIdentity.Now now = LedgerIdentity.now(connection);
       for (int shard = 0; shard < 2 * options.shards(); shard++) {
         RelayPosition position =
             PositionReader.read(options.config(), options.positionsTopic(), shard);
+        LedgerIdentity.require(position, now, connection, shard);
         String passed = position.prev();
         long last = 0;
         List<LedgerRow> page = page(connection, shard, last, passed, request);

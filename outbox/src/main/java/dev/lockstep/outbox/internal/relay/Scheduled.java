@@ -19,11 +19,21 @@ final class Scheduled {
 
   private static final String COLUMNS = "lane, id, topic, part, msg_key, payload, headers";
 
+  /**
+   * The lock on the outbox's line keeps a reconcile out until the rows are moved, and this out
+   * while one is under way: it takes back messages that were published. Without rows that are due
+   * nothing is locked.
+   */
   private static final String MOVE =
       "WITH durable AS (SELECT set_config('synchronous_commit', 'on', true)),"
+          + " allowed AS MATERIALIZED (SELECT FROM lockstep_outbox_meta"
+          + " WHERE positions_topic_id IS DISTINCT FROM '"
+          + LedgerIdentity.RECONCILING
+          + "' AND EXISTS (SELECT FROM lockstep_outbox_scheduled WHERE not_before <= now())"
+          + " FOR SHARE),"
           + " due AS (DELETE FROM lockstep_outbox_scheduled WHERE (not_before, id) IN"
           + " (SELECT not_before, id FROM lockstep_outbox_scheduled WHERE not_before <= now()"
-          + " ORDER BY not_before, id LIMIT "
+          + " AND EXISTS (SELECT FROM allowed) ORDER BY not_before, id LIMIT "
           + AT_ONCE
           + " FOR UPDATE SKIP LOCKED) RETURNING *)"
           + " INSERT INTO lockstep_outbox ("

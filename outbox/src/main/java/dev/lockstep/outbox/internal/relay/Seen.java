@@ -69,6 +69,18 @@ final class Seen {
     return xmax >= xid && open.headSet(xid).isEmpty();
   }
 
+  /** Returns transactions that a snapshot names as open although they are seen here. */
+  NavigableSet<Long> openIn(Seen snapshot) {
+    NavigableSet<Long> both = new TreeSet<>(snapshot.open);
+    both.removeIf(xid -> !sees(xid));
+    return both;
+  }
+
+  /** Tells whether transactions are seen that had not begun when a snapshot was taken. */
+  boolean reachesBeyond(Seen snapshot) {
+    return xmax > snapshot.xmax;
+  }
+
   @Override
   public String toString() {
     return (open.isEmpty() ? xmax : open.first())

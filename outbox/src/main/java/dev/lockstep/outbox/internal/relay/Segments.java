@@ -78,8 +78,13 @@ public final class Segments {
       return true;
     }
     List<RelayPosition> positions = new ArrayList<>();
+    LedgerIdentity.Now now = LedgerIdentity.now(connection);
     for (int shard = 0; shard < 2 * options.shards(); shard++) {
-      positions.add(PositionReader.read(options.config(), options.positionsTopic(), shard));
+      RelayPosition position =
+          PositionReader.read(options.config(), options.positionsTopic(), shard);
+      // a database that went back has rows that such a position takes for published
+      LedgerIdentity.require(position, now, connection, shard);
+      positions.add(position);
     }
     if (isWanted(connection, segment, positions)) {
       return false;

@@ -4,7 +4,6 @@ import dev.lockstep.outbox.OutboxException;
 import dev.lockstep.outbox.RelayOptions;
 import dev.lockstep.outbox.internal.sql.Dialect;
 import dev.lockstep.outbox.internal.write.TopicTable;
-import dev.lockstep.outbox.internal.write.TopicTable.Topic;
 import java.nio.charset.StandardCharsets;
 import java.sql.Connection;
 import java.sql.ResultSet;
@@ -185,7 +184,7 @@ final class ShardRelay implements Runnable {
     requireShards(connection);
     RelayPosition position = ledger.takeOver(found);
     Parked parked = new Parked(connection, shard, lane(), position.relayEpoch());
-    RowSorter.Topics known = known(connection);
+    KnownTopics known = new KnownTopics(topics, destinations, connection);
     RowRecords records =
         new RowRecords(
             options.name(),
@@ -333,30 +332,6 @@ final class ShardRelay implements Runnable {
       @Override
       public void report(String topic, String reason) {
         destinations.report(topic, reason);
-      }
-    };
-  }
-
-  private RowSorter.Topics known(Connection connection) {
-    return new RowSorter.Topics() {
-      @Override
-      public @Nullable Topic registered(String topic) {
-        return topics.find(topic, connection);
-      }
-
-      @Override
-      public int partitions(String topic) {
-        return destinations.partitions(topic);
-      }
-
-      @Override
-      public @Nullable String fault(String topic) {
-        return destinations.fault(topic);
-      }
-
-      @Override
-      public boolean isGivenUp(String topic) {
-        return destinations.isGivenUp(topic);
       }
     };
   }

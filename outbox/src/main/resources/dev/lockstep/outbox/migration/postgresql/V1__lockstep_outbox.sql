@@ -4,9 +4,11 @@
 CREATE TABLE lockstep_outbox_meta (
   only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
   schema_version integer NOT NULL DEFAULT 1,
-  -- names this outbox to receivers; a database that was made anew has another one
+  -- names this outbox to receivers; a database that was made anew has another one, and reconcile gives a new one
   source uuid NOT NULL DEFAULT gen_random_uuid(),
-  -- set by the first relay: another Kafka cluster, or a position topic that was lost, must not start silently
+  former_sources uuid[] NOT NULL DEFAULT '{}',
+  -- set by the first relay: another Kafka cluster, or a position topic that was lost, must not start silently.
+  -- positions_topic_id is 'reconciling' while no relay may start
   cluster_id text,
   positions_topic_id text,
   -- set by lockstep_outbox_configure
