@@ -111,7 +111,7 @@ public final class Replay {
       LedgerRow row, RowSource from, ReplayRequest request, int partitions, String name) {
     RecordHeaders headers = new RecordHeaders();
     headers.add(RowRecords.header(LockstepHeaders.REPLAY, name));
-    RowRecords.describe(headers, row, from);
+    RowRecords.describe(headers, row, from, RowRecords.time(row));
     return new ProducerRecord<>(
         request.target(),
         RowRecords.partition(row, partitions),

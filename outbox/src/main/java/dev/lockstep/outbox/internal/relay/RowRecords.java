@@ -44,6 +44,11 @@ final class RowRecords {
   private Map<String, Long> sent = new HashMap<>();
   private Map<String, Long> sentBefore = Map.of();
 
+  /** Rows of a transaction have one time, and to write it costs as much as all the rest. */
+  private long timeOf = -1;
+
+  private Header time = header(LockstepHeaders.CE_TIME, "");
+
   RowRecords(String name, UUID source, int shard, long relayEpoch, RowSorter.Topics topics) {
     this.source = source;
     this.shard = shard;
@@ -70,15 +75,24 @@ final class RowRecords {
     // where Kafka chooses the partition, no reader of one sees all numbers
     long n = partition == null ? 0 : sent.merge(row.topic() + "/" + partition, 1L, Long::sum);
     RecordHeaders headers = new RecordHeaders(constant);
-    describe(headers, row, new RowSource(source, shard, relayEpoch, n, row.id()));
+    if (row.createdAt() != timeOf) {
+      timeOf = row.createdAt();
+      time = time(row);
+    }
+    describe(headers, row, new RowSource(source, shard, relayEpoch, n, row.id()), time);
     return new ProducerRecord<>(row.topic(), partition, null, row.key(), row.payload(), headers);
   }
 
+  /** When a row was written. */
+  static Header time(LedgerRow row) {
+    return header(LockstepHeaders.CE_TIME, Instant.ofEpochMilli(row.createdAt()).toString());
+  }
+
   /** Adds what names a row, and its own headers. */
-  static void describe(Headers headers, LedgerRow row, RowSource from) {
+  static void describe(Headers headers, LedgerRow row, RowSource from, Header time) {
     headers.add(header(LockstepHeaders.ROW, from.format()));
     headers.add(header(LockstepHeaders.CE_ID, row.id().toString()));
-    headers.add(header(LockstepHeaders.CE_TIME, Instant.ofEpochMilli(row.createdAt()).toString()));
+    headers.add(time);
     List<String> own = row.headers();
     for (int i = 0; i + 1 < own.size(); i += 2) {
       if (!RESERVED.contains(own.get(i))) {
