@@ -31,6 +31,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.postgresql.ds.PGSimpleDataSource;
 
 /** The primary dies and its standby is promoted, while relay and writers run. */
 class StandbyIT {
@@ -119,7 +120,7 @@ class StandbyIT {
         await()
             .atMost(Duration.ofSeconds(30))
             .ignoreExceptions()
-            .until(() -> publishes(world, message(topic, "a", "2")));
+            .until(() -> publishes(world.outbox, message(topic, "a", "2")));
         assertThat(world.number("SELECT count(*) FROM lockstep_outbox")).isEqualTo(2);
         soon(
             () ->
@@ -141,16 +142,17 @@ class StandbyIT {
     try (PostgresServer primary = PostgresServer.start(directory.resolve("silent-a"));
         PostgresServer standby = standby(primary, "silent");
         OutboxWorld world =
-            new OutboxWorld(
-                cluster, primary.url("silent", standby) + "&socketTimeout=2", "silent", false)) {
+            new OutboxWorld(cluster, primary.url("silent", standby), "silent", false)) {
+      // a pool would ask each of its connections for 5 s
+      PGSimpleDataSource single = new PGSimpleDataSource();
+      single.setUrl(primary.url("silent", standby) + "&socketTimeout=2");
+      Outbox outbox = new Outbox(single);
       String topic = world.createTopic("silent", 1, Map.of());
       world.outbox.register(topic, Lane.EXACTLY_ONCE, 0);
-      try (OutboxRelay relay = OutboxRelay.start(world.outbox, world.options)) {
-        world.publish(message(topic, "a", "1"));
+      try (OutboxRelay relay = OutboxRelay.start(outbox, world.options)) {
+        outbox.inTransaction(tx -> tx.publish(message(topic, "a", "1")));
         soon(() -> assertThat(world.read(topic)).containsExactly("a=1"));
         primary.awaitStandby();
-        // the pool asks each of its connections
-        world.dataSource.setValidationTimeout(500);
 
         primary.freeze();
         soon(() -> assertThat(relay.health().faults()).hasSize(4));
@@ -159,7 +161,7 @@ class StandbyIT {
         await()
             .atMost(Duration.ofSeconds(30))
             .ignoreExceptions()
-            .until(() -> publishes(world, message(topic, "a", "2")));
+            .until(() -> publishes(outbox, message(topic, "a", "2")));
         soon(() -> assertThat(world.read(topic)).containsExactly("a=1", "a=2"));
         soon(() -> assertThat(relay.health().isHealthy()).isTrue());
       }
@@ -182,8 +184,8 @@ class StandbyIT {
     return primary.standby(directory.resolve(database + "-b"));
   }
 
-  private static boolean publishes(OutboxWorld world, OutboxMessage message) throws SQLException {
-    world.publish(message);
+  private static boolean publishes(Outbox outbox, OutboxMessage message) throws SQLException {
+    outbox.inTransaction(tx -> tx.publish(message));
     return true;
   }
 
