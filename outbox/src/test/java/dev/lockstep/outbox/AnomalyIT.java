@@ -70,16 +70,20 @@ class AnomalyIT {
     eachCommittedMessageOnceInItsOrder(Kind.POSTGRESQL, false, lane, soak);
   }
 
+  static Stream<Arguments> log() {
+    return of(List.of(arguments(Lane.EXACTLY_ONCE)), List.of(arguments(Lane.EXPRESS)));
+  }
+
   @ParameterizedTest
-  @EnumSource(Lane.class)
+  @MethodSource
   void log(Lane lane) throws Exception {
     eachCommittedMessageOnceInItsOrder(Kind.POSTGRESQL, true, lane, SOAK_SECONDS);
   }
 
   static Stream<Arguments> visibleRows() {
     return of(
-        List.of(arguments(Kind.MARIADB, Lane.EXACTLY_ONCE), arguments(Kind.MARIADB, Lane.EXPRESS)),
-        List.of(arguments(Kind.H2, Lane.EXACTLY_ONCE)));
+        List.of(arguments(Kind.MARIADB, Lane.EXACTLY_ONCE)),
+        List.of(arguments(Kind.MARIADB, Lane.EXPRESS), arguments(Kind.H2, Lane.EXACTLY_ONCE)));
   }
 
   static Stream<Arguments> reconcilesAreSeenByNobody() {

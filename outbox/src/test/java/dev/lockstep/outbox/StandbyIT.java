@@ -128,7 +128,7 @@ class StandbyIT {
                     .singleElement()
                     .asString()
                     .contains("the database went back (timeline 2): 1 of the 1 rows")
-                    .contains("Nothing is published until an operator has compared both"));
+                    .contains("Nothing is published until OutboxAdmin.reconcile has compared"));
       }
       try (OutboxRelay another = OutboxRelay.start(world.outbox, world.options)) {
         soon(() -> assertThat(another.health().faults()).hasSize(1));

@@ -4,7 +4,9 @@ import static dev.lockstep.outbox.OutboxWorld.message;
 import static dev.lockstep.outbox.OutboxWorld.soon;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
 
+import com.zaxxer.hikari.HikariDataSource;
 import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.schema.LockstepHeaders;
 import dev.lockstep.testkit.kafka.BrokerProfile;
@@ -15,11 +17,14 @@ import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Properties;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.IntStream;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.junit.jupiter.api.AfterAll;
@@ -236,6 +241,101 @@ class WalIT {
     }
   }
 
+  /** What was refused took the page before it along: that one came twice. */
+  @ParameterizedTest
+  @EnumSource(Lane.class)
+  void refusedRowRepeatsNothingBeforeIt(Lane lane) throws Exception {
+    String small = world.createTopic(topic + "-small", 1, Map.of("max.message.bytes", "100000"));
+    world.outbox.register(small, lane, 1, PoisonPolicy.PARK);
+    try (OutboxRelay relay = OutboxRelay.start(world.outbox, world.options)) {
+      following(relay);
+      List<String> expected = new ArrayList<>();
+      for (int i = 0; i < 3; i++) {
+        world.publish(message(small, "a", "" + i));
+        expected.add("a=" + i);
+        soon(() -> assertThat(world.read(small)).isEqualTo(expected));
+        world.publish(OutboxMessage.of(small, "a", new byte[200_000]));
+        int parked = i + 1;
+        soon(() -> assertThat(world.admin.parked(10)).hasSize(parked));
+      }
+      world.publish(message(small, "a", "last"));
+      expected.add("a=last");
+      soon(() -> assertThat(world.read(small)).contains("a=last"));
+      assertThat(world.read(small)).isEqualTo(expected);
+      assertThat(relay.health().shards().values()).containsOnly("FOLLOWING");
+    }
+  }
+
+  /** It waited for a poll that finds nothing, and there was none. */
+  @Test
+  void relayJoinsTheLogUnderSteadyTraffic() throws Exception {
+    world.outbox.register(topic, Lane.EXACTLY_ONCE, 3);
+    AtomicBoolean running = new AtomicBoolean(true);
+    CompletableFuture<Integer> writer =
+        CompletableFuture.supplyAsync(
+            () -> {
+              int written = 0;
+              while (running.get()) {
+                publish("" + written++);
+              }
+              return written;
+            });
+    try (OutboxRelay relay = OutboxRelay.start(world.outbox, world.options)) {
+      following(relay);
+      running.set(false);
+      int written = writer.get();
+      soon(() -> assertThat(world.records(topic)).hasSizeGreaterThanOrEqualTo(written));
+      assertThat(world.read(topic))
+          .isEqualTo(IntStream.range(0, written).mapToObj(i -> "a=" + i).toList());
+    } finally {
+      running.set(false);
+    }
+  }
+
+  private void publish(String value) {
+    try {
+      world.publish(message(topic, "a", value));
+    } catch (SQLException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /** The driver ended the stream behind each second in which nothing was committed. */
+  @Test
+  void timeoutOfTheDriverDoesNotEndTheLog() throws Exception {
+    world.outbox.register(topic, Lane.EXACTLY_ONCE, 3);
+    Properties impatient = new Properties();
+    impatient.setProperty("socketTimeout", "1");
+    RelayOptions options =
+        world.options.withWal(WalSource.of(world.dataSource.getJdbcUrl(), impatient));
+    try (OutboxRelay relay = OutboxRelay.start(world.outbox, options)) {
+      following(relay);
+      String slot = world.text("SELECT slot_name FROM pg_replication_slots");
+      await().pollDelay(Duration.ofSeconds(3)).until(() -> true);
+      following(relay);
+      assertThat(world.text("SELECT slot_name FROM pg_replication_slots")).isEqualTo(slot);
+    }
+  }
+
+  /** Each relay that was closed left a sender and a slot, which the transaction kept. */
+  @Test
+  void relayThatIsClosedBesideAnOpenTransactionLeavesNoSlot() throws Exception {
+    world.outbox.register(topic, Lane.EXACTLY_ONCE, 3);
+    try (Connection open = world.dataSource.getConnection();
+        Statement statement = open.createStatement()) {
+      open.setAutoCommit(false);
+      statement.execute("SELECT pg_current_xact_id()");
+      try (OutboxRelay relay = OutboxRelay.start(world.outbox, world.options)) {
+        soon(
+            () ->
+                assertThat(world.number("SELECT count(*) FROM pg_replication_slots")).isEqualTo(1));
+        assertThat(relay.health().isHealthy()).isTrue();
+      }
+      soon(() -> assertThat(world.number("SELECT count(*) FROM pg_replication_slots")).isZero());
+      open.rollback();
+    }
+  }
+
   /** Many transactions that are not the outbox's lie between two of its own. */
   @Test
   void positionsStaySmallBesideATrafficThatIsNotTheirs() throws Exception {
@@ -276,6 +376,10 @@ class WalIT {
                       other.outbox, other.options.withWal(WalSource.of(url, new Properties()))))
           .isInstanceOf(OutboxException.class)
           .hasMessageContaining("wal_level is 'replica', needs 'logical'; publication");
+      assertThatThrownBy(
+              () -> OutboxRelay.start(world.outbox, world.options.withWal(of(other.dataSource))))
+          .isInstanceOf(OutboxException.class)
+          .hasMessageContaining("the log is that of server");
       other.execute("CREATE USER nobody");
       Properties nobody = new Properties();
       nobody.setProperty("user", "nobody");
@@ -287,6 +391,10 @@ class WalIT {
           .isInstanceOf(OutboxException.class)
           .hasMessageContaining("needs REPLICATION");
     }
+  }
+
+  private static WalSource of(HikariDataSource dataSource) {
+    return WalSource.of(dataSource.getJdbcUrl(), new Properties());
   }
 
   private static void following(OutboxRelay relay) {

@@ -46,6 +46,8 @@ final class PgOutput {
   /** What SQL counts for a row beside key, payload and headers: {@code Dialect.columns}. */
   private static final int OVERHEAD = 200;
 
+  private static final String LEDGER = "lockstep_outbox";
+
   private final Reader reader;
 
   /** Columns of each relation, in their order. */
@@ -74,8 +76,8 @@ final class PgOutput {
 
   private void relation(ByteBuffer message) {
     int id = message.getInt();
-    String unusedNamespace = text(message);
-    String unusedName = text(message);
+    String unused = text(message);
+    boolean isLedger = text(message).equals(LEDGER);
     message.get();
     int count = message.getShort();
     List<String> columns = new ArrayList<>();
@@ -85,15 +87,23 @@ final class PgOutput {
       message.getInt();
       message.getInt();
     }
-    relations.put(id, columns);
+    if (isLedger) {
+      relations.put(id, columns);
+    }
   }
 
   private void insert(ByteBuffer message) throws SQLException {
     List<String> columns = relations.get(message.getInt());
+    if (columns == null) {
+      // somebody added a table to the publication
+      return;
+    }
     message.get();
     int count = message.getShort();
-    if (columns == null || columns.size() != count) {
-      throw new SQLException("A row of a relation came that was not described");
+    if (columns.size() != count) {
+      throw new SQLException(
+          "A row of the ledger came with %d columns, %d were described"
+              .formatted(count, columns.size()));
     }
     Map<String, ByteBuffer> values = new HashMap<>();
     for (String column : columns) {

@@ -120,7 +120,7 @@ public final class RelayGroup implements AutoCloseable {
     boolean startable = false;
     try (Connection connection = Connections.committing(dataSource)) {
       requireTopics(connection);
-      requireWal();
+      requireWal(connection);
       LedgerIdentity.require(connection, options);
       // rows are numbered by partition from the first one on
       destinations.look(topics.registered());
@@ -151,7 +151,7 @@ public final class RelayGroup implements AutoCloseable {
     thread.start();
   }
 
-  private void requireWal() {
+  private void requireWal(Connection ledger) {
     WalSource source = options.wal().orElse(null);
     if (source != null && !dialect.hasSnapshots()) {
       throw new OutboxException(
@@ -159,7 +159,7 @@ public final class RelayGroup implements AutoCloseable {
               .formatted(options.name()));
     }
     if (source != null) {
-      WalStream.require(source, options.name());
+      WalStream.require(source, options.name(), ledger);
     }
   }
 

@@ -39,9 +39,9 @@ final class Seen {
     return xid < xmax && !open.contains(xid);
   }
 
-  /** How many transactions must be listed when this one is added. */
-  long distance(long xid) {
-    return Math.max(0, xid - xmax);
+  /** How many transactions are listed as not seen when this one is added. */
+  long listedWith(long xid) {
+    return open.size() + Math.max(0, xid - xmax);
   }
 
   /** Adds a transaction. */

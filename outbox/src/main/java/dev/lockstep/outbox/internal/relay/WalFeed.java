@@ -29,6 +29,7 @@ final class WalFeed implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(WalFeed.class);
   private static final long BACKOFF_MS = 1_000;
   private static final long MARK_NANOS = TimeUnit.MILLISECONDS.toNanos(100);
+  private static final long SILENCE_NANOS = TimeUnit.SECONDS.toNanos(5);
   private static final int MOST_ROWS = 10_000;
 
   private final WalSource source;
@@ -37,7 +38,8 @@ final class WalFeed implements AutoCloseable {
   private final int shards;
   private final Map<Integer, WalQueue> queues = new ConcurrentHashMap<>();
   private final Thread thread;
-  private volatile boolean streaming;
+  private volatile String history = "";
+  private volatile long readAt;
   private volatile boolean stopping;
   private volatile @Nullable WalStream current;
   private volatile @Nullable String fault = "the log is not followed yet";
@@ -69,15 +71,13 @@ final class WalFeed implements AutoCloseable {
    * @param wake called when there is something in it
    */
   WalQueue queue(int shard, Runnable wake) {
-    WalQueue queue = new WalQueue(wake);
+    WalQueue queue = new WalQueue(wake, this::doubt);
     synchronized (this) {
       WalQueue before = queues.put(shard, queue);
       if (before != null) {
         before.end();
       }
-      if (streaming) {
-        queue.begin();
-      }
+      queue.begin(history);
     }
     return queue;
   }
@@ -98,9 +98,11 @@ final class WalFeed implements AutoCloseable {
           Connection connection = Connections.committing(dataSource)) {
         current = stream;
         if (!stopping) {
-          stream.follow(new PgOutput(new Router(connection)), this::begin);
+          String of = stream.history(connection);
+          stream.follow(new PgOutput(new Router(connection)), () -> begin(of));
         }
-      } catch (SQLException | RuntimeException e) {
+      } catch (Throwable e) {
+        // whatever it is, without this thread nobody would follow the log again
         fault = "the log cannot be followed: " + e.getMessage();
         if (!stopping) {
           LOG.warn("Outbox '{}' reads its ledger: {}", name, fault, e);
@@ -112,14 +114,28 @@ final class WalFeed implements AutoCloseable {
     }
   }
 
-  private synchronized void begin() {
+  private synchronized void begin(String of) {
+    readAt = System.nanoTime();
     fault = null;
-    streaming = true;
-    queues.values().forEach(WalQueue::begin);
+    history = of;
+    queues.values().forEach(queue -> queue.begin(of));
+  }
+
+  /** Commits were found that the log did not bring: its connection may be dead. */
+  private void doubt() {
+    WalStream stream = current;
+    if (stream != null && !history.isEmpty() && System.nanoTime() - readAt > SILENCE_NANOS) {
+      LOG.warn("Outbox '{}' begins anew to follow the log: it is silent", name);
+      try {
+        stream.abort();
+      } catch (SQLException e) {
+        LOG.debug("A connection for replication was not closed", e);
+      }
+    }
   }
 
   private synchronized void end() {
-    streaming = false;
+    history = "";
     queues.values().forEach(WalQueue::end);
   }
 
@@ -164,6 +180,7 @@ final class WalFeed implements AutoCloseable {
 
     @Override
     public void begin(long commitLsn) throws SQLException {
+      readAt = System.nanoTime();
       rows.clear();
       large.clear();
       bytes = 0;

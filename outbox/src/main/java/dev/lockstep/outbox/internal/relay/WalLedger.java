@@ -29,7 +29,6 @@ final class WalLedger implements Ledger {
   /** A position lists transactions that it does not see: with more, the ledger is asked. */
   private static final int MOST_LISTED = 10_000;
 
-  /** A connection that is dead is silent as well: the ledger is asked all the same. */
   private static final long LONGEST_TRUST_NANOS = TimeUnit.SECONDS.toNanos(1);
 
   /** Handed out and, for all this knows, not published. */
@@ -51,6 +50,9 @@ final class WalLedger implements Ledger {
 
   private boolean joined;
 
+  /** Of this connection: behind a fail-over the log may still be that of another server. */
+  private String history = "";
+
   private long polledAt;
 
   WalLedger(SnapshotLedger ledger, WalQueue queue) {
@@ -65,7 +67,9 @@ final class WalLedger implements Ledger {
 
   @Override
   public RelayPosition takeOver(RelayPosition found) throws SQLException {
-    return ledger.takeOver(found);
+    RelayPosition position = ledger.takeOver(found);
+    history = WalStream.history(position.origin());
+    return position;
   }
 
   @Override
@@ -88,27 +92,32 @@ final class WalLedger implements Ledger {
       joined = false;
       joining = 0;
     }
+    joined |= joining != 0 && seen.isPast(joining);
     return joined ? fromLog(position, limit) : fromLedger(position, limit);
   }
 
-  /** Compares what was handed out with what was published. */
+  /**
+   * Compares what was handed out with the position: what lies behind it was refused, or cut, and
+   * comes again. What it has passed is published, though its page may be among those handed out.
+   */
   private void settle(RelayPosition position) {
-    Handed last = handed.peekLast();
-    if (last != null && last.prev().equals(position.prev())) {
-      while (handed.size() > 1) {
-        handed.removeFirst();
-      }
-    } else if (last != null) {
-      // a page was refused, or cut: what it passed is in the position
-      seen = handed.getFirst().before().copy();
-      while (!handed.isEmpty()) {
-        queue.putBack(handed.removeLast().items());
-      }
+    if (position.prev().equals(lastPrev) && isReached(handed.peekLast(), position)) {
+      return;
     }
-    if (!position.prev().equals(lastPrev)) {
-      seen.add(Seen.of(position.prev()));
-      lastPrev = position.prev();
+    while (!isReached(handed.peekLast(), position)) {
+      Handed page = handed.removeLast();
+      seen = page.before().copy();
+      queue.putBack(page.items());
     }
+    while (handed.size() > 1) {
+      handed.removeFirst();
+    }
+    seen.add(Seen.of(position.prev()));
+    lastPrev = position.prev();
+  }
+
+  private static boolean isReached(@Nullable Handed page, RelayPosition position) {
+    return page == null || page.prev().equals(position.prev());
   }
 
   private @Nullable Page fromLedger(RelayPosition position, int limit) throws SQLException {
@@ -123,10 +132,25 @@ final class WalLedger implements Ledger {
       join();
       return null;
     }
-    joined = seen.isPast(joining);
-    return joined ? fromLog(position, limit) : null;
+    return null;
   }
 
+  /**
+   * Nothing came, or nothing that is visible: other commits may be there all the same. A connection
+   * that is dead is silent as well.
+   */
+  private @Nullable Page pollNowAndThen(RelayPosition position, int limit) throws SQLException {
+    if (System.nanoTime() - polledAt < LONGEST_TRUST_NANOS) {
+      return null;
+    }
+    Page page = poll(position, limit);
+    if (page != null && queue.peek() == null) {
+      queue.doubt();
+    }
+    return page;
+  }
+
+  /** The ledger tells of all that is visible; the queue stays complete. */
   private @Nullable Page poll(RelayPosition position, int limit) throws SQLException {
     Page page = ledger.next(position.seeing(seen.toString()), limit);
     if (page == null) {
@@ -138,7 +162,7 @@ final class WalLedger implements Ledger {
   }
 
   private void join() throws SQLException {
-    if (queue.attach()) {
+    if (queue.attach(history)) {
       // after it: see above
       joining = ledger.newTransaction();
     }
@@ -146,7 +170,7 @@ final class WalLedger implements Ledger {
 
   private @Nullable Page fromLog(RelayPosition position, int limit) throws SQLException {
     if (queue.peek() == null) {
-      return System.nanoTime() - polledAt > LONGEST_TRUST_NANOS ? poll(position, limit) : null;
+      return pollNowAndThen(position, limit);
     }
     Seen visible = ledger.visible();
     Seen before = seen.copy();
@@ -158,7 +182,7 @@ final class WalLedger implements Ledger {
         seen.add(Seen.of(mark.snapshot()));
       } else if (item instanceof WalItem.Committed committed && !seen.sees(committed.xid())) {
         long xid = committed.xid();
-        boolean isFar = seen.distance(xid) > MOST_LISTED;
+        boolean isFar = seen.listedWith(xid) > MOST_LISTED;
         boolean isTooMuch =
             rows.size() + committed.rows().size() > limit
                 || bytes + committed.bytes() > PageSize.BYTES;
@@ -166,9 +190,7 @@ final class WalLedger implements Ledger {
           break;
         }
         if (isFar) {
-          // the ledger tells what all these became; the queue stays complete
-          joined = false;
-          return fromLedger(position, limit);
+          return poll(position, limit);
         }
         if (isTooMuch) {
           return alone(position, xid, item, limit);
@@ -180,13 +202,16 @@ final class WalLedger implements Ledger {
         if (!visible.sees(large.xid()) || !rows.isEmpty()) {
           break;
         }
+        if (seen.listedWith(large.xid()) > MOST_LISTED) {
+          return poll(position, limit);
+        }
         return alone(position, large.xid(), item, limit);
       }
       items.add(item);
       queue.remove();
     }
     if (rows.isEmpty()) {
-      return null;
+      return pollNowAndThen(position, limit);
     }
     String prev = seen.toString();
     handed.addLast(new Handed(before, items, prev));

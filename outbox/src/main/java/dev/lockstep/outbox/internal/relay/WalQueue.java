@@ -14,34 +14,47 @@ final class WalQueue {
   /** Of one shard. */
   static final long MOST_BYTES = 2 * PageSize.BYTES;
 
+  private static final String NONE = "";
+
   private final Deque<WalItem> items = new ArrayDeque<>();
   private final Runnable wake;
-  private boolean streaming;
+  private final Runnable doubted;
+  private String history = NONE;
   private boolean attached;
   private long bytes;
 
   /**
    * @param wake called when there is something to take
+   * @param doubted called when commits were found that did not come
    */
-  WalQueue(Runnable wake) {
+  WalQueue(Runnable wake, Runnable doubted) {
     this.wake = wake;
+    this.doubted = doubted;
   }
 
-  /** The log is followed from here on. */
-  synchronized void begin() {
-    streaming = true;
+  /**
+   * The log is followed from here on.
+   *
+   * @param of its server and timeline
+   */
+  synchronized void begin(String of) {
+    history = of;
   }
 
   /** The log is lost: what commits from now on will not come. */
   synchronized void end() {
-    streaming = false;
+    history = NONE;
     detach();
   }
 
-  /** The shard wants everything from now on; false: nobody follows the log. */
-  synchronized boolean attach() {
-    attached = streaming;
+  /** The shard wants everything from now on; false: nobody follows the log of this history. */
+  synchronized boolean attach(String of) {
+    attached = !history.equals(NONE) && history.equals(of);
     return attached;
+  }
+
+  void doubt() {
+    doubted.run();
   }
 
   /** Tells whether everything came since it was attached. */

@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.UUID;
 import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
 import org.postgresql.PGConnection;
 import org.postgresql.replication.LogSequenceNumber;
 import org.postgresql.replication.PGReplicationStream;
@@ -27,9 +28,49 @@ final class WalStream implements AutoCloseable {
 
   private final Connection connection;
   private volatile boolean closed;
+  private volatile boolean creating;
 
   private WalStream(Connection connection) {
     this.connection = connection;
+  }
+
+  /** Names a history: a PostgreSQL cluster, and how often it was promoted or restored. */
+  static String history(RelayPosition.Origin origin) {
+    return origin.system() + "/" + origin.timeline();
+  }
+
+  /**
+   * Returns whose log this is.
+   *
+   * @param ledger a connection to the database of the outbox
+   * @throws SQLException when it is another one's
+   */
+  String history(Connection ledger) throws SQLException {
+    String foreign = foreign(ledger);
+    if (foreign != null) {
+      throw new SQLException(foreign);
+    }
+    return history(LedgerIdentity.now(ledger).origin());
+  }
+
+  private @Nullable String foreign(Connection ledger) throws SQLException {
+    String wanted = history(LedgerIdentity.now(ledger).origin());
+    try (Statement here = ledger.createStatement();
+        ResultSet name = here.executeQuery("SELECT current_database()");
+        Statement there = connection.createStatement();
+        ResultSet row = there.executeQuery("IDENTIFY_SYSTEM")) {
+      name.next();
+      row.next();
+      String log =
+          "%s/%s, database '%s'"
+              .formatted(
+                  row.getString("systemid"), row.getLong("timeline"), row.getString("dbname"));
+      String own = "%s, database '%s'".formatted(wanted, name.getString(1));
+      return log.equals(own)
+          ? null
+          : "the log is that of server %s, the ledger lies in server %s: connect to the same"
+              .formatted(log, own);
+    }
   }
 
   /** Connects; nothing is read yet. */
@@ -40,12 +81,17 @@ final class WalStream implements AutoCloseable {
   /**
    * Looks whether the log can be followed.
    *
+   * @param ledger a connection to the database of the outbox
    * @throws OutboxException with all that is wrong
    */
-  static void require(WalSource source, String name) {
+  static void require(WalSource source, String name, Connection ledger) {
     List<String> faults;
-    try (Connection connection = source.connect()) {
-      faults = faults(connection);
+    try (WalStream stream = open(source)) {
+      faults = faults(stream.connection);
+      String foreign = stream.foreign(ledger);
+      if (foreign != null) {
+        faults.add(foreign);
+      }
     } catch (SQLException e) {
       throw new OutboxException(
           "Outbox '%s' cannot follow the log of its database: no connection for replication (the user needs REPLICATION): %s"
@@ -91,8 +137,11 @@ final class WalStream implements AutoCloseable {
    */
   void follow(PgOutput output, Runnable begun) throws SQLException {
     PGConnection replication = connection.unwrap(PGConnection.class);
+    // to wait is its work: a timeout would end the stream when nothing is committed for a while
+    connection.setNetworkTimeout(Runnable::run, 0);
     String slot = "lockstep_outbox_" + UUID.randomUUID().toString().replace('-', '_');
     // waits for all transactions that are open
+    creating = true;
     var unused =
         replication
             .getReplicationAPI()
@@ -102,7 +151,9 @@ final class WalStream implements AutoCloseable {
             .withTemporaryOption()
             .withOutputPlugin("pgoutput")
             .make();
-    try (PGReplicationStream stream =
+    creating = false;
+    // it ends with its connection; to close it alone would wait for a server that may be gone
+    PGReplicationStream stream =
         replication
             .getReplicationAPI()
             .replicationStream()
@@ -111,28 +162,41 @@ final class WalStream implements AutoCloseable {
             .withSlotOption("proto_version", 1)
             .withSlotOption("publication_names", PUBLICATION)
             .withSlotOption("binary", true)
-            .withAutomaticFlush(false)
+            // with keepalives too: where nothing is published, others write all the same
+            .withAutomaticFlush(true)
             .withStatusInterval(STATUS_SECONDS, TimeUnit.SECONDS)
-            .start()) {
-      begun.run();
-      while (!closed) {
-        ByteBuffer message = stream.read();
-        if (message == null) {
-          throw new SQLException("The server ended the stream");
-        }
-        output.read(message);
-        // nothing is read from it again: the ledger keeps what is not published
-        LogSequenceNumber received = stream.getLastReceiveLSN();
-        stream.setAppliedLSN(received);
-        stream.setFlushedLSN(received);
+            .start();
+    connection.setNetworkTimeout(Runnable::run, 0);
+    begun.run();
+    while (!closed) {
+      ByteBuffer message = stream.read();
+      if (message == null) {
+        throw new SQLException("The server ended the stream");
       }
+      output.read(message);
+      // nothing is read from it again: the ledger keeps what is not published
+      LogSequenceNumber received = stream.getLastReceiveLSN();
+      stream.setAppliedLSN(received);
+      stream.setFlushedLSN(received);
     }
+  }
+
+  /** Lets the reading fail. */
+  void abort() throws SQLException {
+    connection.abort(Runnable::run);
   }
 
   /** Ends the reading too. */
   @Override
   public void close() throws SQLException {
     closed = true;
-    connection.abort(Runnable::run);
+    try {
+      if (creating) {
+        // a server that waits for transactions to end does not look whether anybody is left
+        connection.unwrap(PGConnection.class).cancelQuery();
+      }
+    } finally {
+      abort();
+    }
   }
 }

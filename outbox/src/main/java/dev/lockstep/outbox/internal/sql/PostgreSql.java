@@ -51,8 +51,7 @@ enum PostgreSql implements Dialect {
   @Override
   public Headers headers(ResultSet row) throws SQLException {
     Array headers = row.getArray("headers");
-    return new Headers(
-        headers == null ? List.of() : List.of((String[]) headers.getArray()), null);
+    return new Headers(headers == null ? List.of() : List.of((String[]) headers.getArray()), null);
   }
 
   @Override

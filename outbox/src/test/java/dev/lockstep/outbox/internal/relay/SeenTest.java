@@ -26,9 +26,10 @@ class SeenTest {
     assertThat(seen).hasToString("11:13:11");
     seen.add(11);
     assertThat(seen).hasToString("13:13:");
-    assertThat(seen.distance(13)).isZero();
-    assertThat(seen.distance(20)).isEqualTo(7);
-    assertThat(seen.distance(5)).isZero();
+    assertThat(seen.listedWith(13)).isZero();
+    assertThat(seen.listedWith(20)).isEqualTo(7);
+    assertThat(seen.listedWith(5)).isZero();
+    assertThat(Seen.of("10:20:10,11").listedWith(25)).isEqualTo(7);
   }
 
   @Property
