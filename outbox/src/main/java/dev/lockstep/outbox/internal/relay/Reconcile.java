@@ -21,6 +21,7 @@ import java.util.UUID;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import javax.sql.DataSource;
+import org.apache.kafka.common.KafkaException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -185,6 +186,11 @@ public final class Reconcile {
           ledger.ids().count(RowIds.LOST),
           Optional.ofNullable(found.since()),
           found.lost());
+    } catch (KafkaException e) {
+      throw new OutboxException(
+          "Outbox '%s' is reconciled only halfway: %s. Run it again, no relay publishes before"
+              .formatted(options.name(), e),
+          e);
     }
   }
 
