@@ -12,10 +12,7 @@ import dev.lockstep.outbox.SequenceInbox.Kind;
 import dev.lockstep.outbox.SequenceInbox.Verdict;
 import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.schema.RowSource;
-import dev.lockstep.testkit.kafka.BrokerProfile;
-import dev.lockstep.testkit.kafka.KafkaCluster;
 import dev.lockstep.testkit.process.ChildJvm;
-import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -27,9 +24,7 @@ import java.time.Instant;
 import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.Collections;
-import java.util.EnumMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Random;
 import java.util.UUID;
@@ -39,39 +34,13 @@ import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.common.TopicPartition;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.TestInstance;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** Each message once into the database, whatever dies and whoever was replaced. */
-@TestInstance(TestInstance.Lifecycle.PER_CLASS)
-class InboxIT {
-
-  private final Map<TestDatabase.Kind, TestDatabase> databases =
-      new EnumMap<>(TestDatabase.Kind.class);
-  private Path directory;
-  private KafkaCluster cluster;
-  private int worlds;
-
-  @BeforeAll
-  void startServers(@TempDir Path temporary) {
-    directory = temporary;
-    cluster = KafkaCluster.start(directory, 1, BrokerProfile.TUNED);
-    for (TestDatabase.Kind kind : TestDatabase.Kind.values()) {
-      databases.put(kind, TestDatabase.start(kind, directory));
-    }
-  }
-
-  @AfterAll
-  void stopServers() {
-    databases.values().forEach(TestDatabase::close);
-    cluster.close();
-  }
+class InboxIT extends InboxServers {
 
   @ParameterizedTest
   @CsvSource({"POSTGRESQL, OFFSETS", "POSTGRESQL, IDS", "MARIADB, OFFSETS", "MARIADB, IDS"})
@@ -523,8 +492,7 @@ class InboxIT {
   }
 
   private OutboxWorld world(TestDatabase.Kind kind) throws Exception {
-    return new OutboxWorld(
-        cluster, databases.get(kind), kind.name().toLowerCase(Locale.ROOT) + "_" + worlds++);
+    return world(kind, "");
   }
 
   /** Starts a relay for the one topic of a world. */
@@ -532,23 +500,6 @@ class InboxIT {
     world.createTopic(topic(world), 2, Map.of());
     world.outbox.register(topic(world), lane, 0);
     return OutboxRelay.start(world.outbox, world.options);
-  }
-
-  private static String topic(OutboxWorld world) {
-    return world.options.name() + "-in";
-  }
-
-  private static InboxOptions options(OutboxWorld world, Mode mode) {
-    return InboxOptions.of(world.config, world.options.name() + "-reader", mode, topic(world));
-  }
-
-  private ChildJvm consumer(OutboxWorld world, Mode mode, String topic, int number) {
-    return ChildJvm.start(
-        "consumer-" + number,
-        directory.resolve(topic + "-" + number + ".log"),
-        List.of("-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
-        InboxMain.class.getName(),
-        List.of(cluster.bootstrapServers(), mode.name(), topic, world.dataSource.getJdbcUrl()));
   }
 
   private static String serial(TestDatabase.Kind kind) {

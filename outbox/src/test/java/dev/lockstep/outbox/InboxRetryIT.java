@@ -9,10 +9,7 @@ import static org.awaitility.Awaitility.await;
 
 import dev.lockstep.outbox.InboxOptions.Mode;
 import dev.lockstep.schema.LockstepConfig;
-import dev.lockstep.testkit.kafka.BrokerProfile;
-import dev.lockstep.testkit.kafka.KafkaCluster;
 import dev.lockstep.testkit.process.ChildJvm;
-import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.ResultSet;
 import java.sql.SQLException;
@@ -22,9 +19,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
-import java.util.EnumMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -34,39 +29,13 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.TestInstance;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** Messages that were parked are handled again when an operator wants it, each once. */
-@TestInstance(TestInstance.Lifecycle.PER_CLASS)
-class InboxRetryIT {
-
-  private final Map<TestDatabase.Kind, TestDatabase> databases =
-      new EnumMap<>(TestDatabase.Kind.class);
-  private Path directory;
-  private KafkaCluster cluster;
-  private int worlds;
-
-  @BeforeAll
-  void startServers(@TempDir Path temporary) {
-    directory = temporary;
-    cluster = KafkaCluster.start(directory, 1, BrokerProfile.TUNED);
-    for (TestDatabase.Kind kind : TestDatabase.Kind.values()) {
-      databases.put(kind, TestDatabase.start(kind, directory));
-    }
-  }
-
-  @AfterAll
-  void stopServers() {
-    databases.values().forEach(TestDatabase::close);
-    cluster.close();
-  }
+class InboxRetryIT extends InboxServers {
 
   @ParameterizedTest
   @EnumSource(TestDatabase.Kind.class)
@@ -77,7 +46,7 @@ class InboxRetryIT {
       String topic = topic(world);
       world.outbox.register(topic + "-answers", Lane.EXACTLY_ONCE, 0);
       InboxAdmin admin = new InboxAdmin(world.dataSource);
-      InboxOptions options = options(world, Mode.OFFSETS);
+      InboxOptions options = parking(world, Mode.OFFSETS);
       send(world, topic, "0", "1", "2");
       try (InboxConsumer consumer =
           InboxConsumer.start(
@@ -135,7 +104,7 @@ class InboxRetryIT {
     List<String> handled = Collections.synchronizedList(new ArrayList<>());
     try (OutboxWorld world = world(kind)) {
       InboxAdmin admin = new InboxAdmin(world.dataSource);
-      InboxOptions options = options(world, Mode.IDS);
+      InboxOptions options = parking(world, Mode.IDS);
       send(world, topic(world), "0", "1", "2", "3", "4");
       try (InboxConsumer consumer =
           InboxConsumer.start(
@@ -173,7 +142,7 @@ class InboxRetryIT {
     List<String> handled = Collections.synchronizedList(new ArrayList<>());
     try (OutboxWorld world = world(TestDatabase.Kind.POSTGRESQL)) {
       InboxAdmin admin = new InboxAdmin(world.dataSource);
-      InboxOptions options = options(world, Mode.OFFSETS);
+      InboxOptions options = parking(world, Mode.OFFSETS);
       send(world, topic(world), "0", "1");
       try (InboxConsumer consumer =
           InboxConsumer.start(
@@ -215,7 +184,7 @@ class InboxRetryIT {
       // its table is missing: all are parked
       InboxOptions options =
           InboxOptions.of(
-                  InboxMain.config(cluster.bootstrapServers()), "killed-" + topic, mode, topic)
+                  InboxMain.config(cluster().bootstrapServers()), "killed-" + topic, mode, topic)
               .parkingAfter(1);
       try (InboxConsumer consumer = InboxConsumer.start(world.outbox, options, InboxMain::handle)) {
         soon(() -> assertThat(consumer.health().parked()).isEqualTo(messages));
@@ -260,10 +229,10 @@ class InboxRetryIT {
     try (OutboxWorld world = world(kind)) {
       world.execute("CREATE TABLE handled (k varchar(40), v varchar(40))");
       InboxAdmin admin = new InboxAdmin(world.dataSource);
-      InboxOptions options = options(world, Mode.IDS);
+      InboxOptions options = parking(world, Mode.IDS);
       InboxOptions twin =
           InboxOptions.of(
-                  new LockstepConfig(cluster.bootstrapServers(), "twin.", Map.of()),
+                  new LockstepConfig(cluster().bootstrapServers(), "twin.", Map.of()),
                   options.consumer(),
                   Mode.IDS,
                   topic(world))
@@ -291,22 +260,13 @@ class InboxRetryIT {
   }
 
   private OutboxWorld world(TestDatabase.Kind kind) throws Exception {
-    OutboxWorld world =
-        new OutboxWorld(
-            cluster,
-            databases.get(kind),
-            "retry_" + kind.name().toLowerCase(Locale.ROOT) + "_" + worlds++);
+    OutboxWorld world = world(kind, "retry_");
     world.createTopic(topic(world), 1, Map.of());
     return world;
   }
 
-  private static String topic(OutboxWorld world) {
-    return world.options.name() + "-in";
-  }
-
-  private static InboxOptions options(OutboxWorld world, Mode mode) {
-    return InboxOptions.of(world.config, world.options.name() + "-reader", mode, topic(world))
-        .parkingAfter(1);
+  private static InboxOptions parking(OutboxWorld world, Mode mode) {
+    return options(world, mode).parkingAfter(1);
   }
 
   private static void send(OutboxWorld world, String topic, String... values) {
@@ -319,15 +279,6 @@ class InboxRetryIT {
         var unused = producer.send(record);
       }
     }
-  }
-
-  private ChildJvm consumer(OutboxWorld world, Mode mode, String topic, int number) {
-    return ChildJvm.start(
-        "consumer-" + number,
-        directory.resolve(topic + "-" + number + ".log"),
-        List.of("-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
-        InboxMain.class.getName(),
-        List.of(cluster.bootstrapServers(), mode.name(), topic, world.dataSource.getJdbcUrl()));
   }
 
   private static String described(ConsumerRecord<byte[], byte[]> record) {

@@ -98,6 +98,14 @@ public final class OutboxCommand implements Callable<Integer> {
   private boolean stock;
 
   @Option(
+      names = "--open-transactions",
+      description = {
+        "Beside each slice a transaction stays open in its database, and one in another of the",
+        "same server."
+      })
+  private boolean openTransactions;
+
+  @Option(
       names = "--peers",
       split = ",",
       paramLabel = "NAME",
@@ -151,7 +159,10 @@ public final class OutboxCommand implements Callable<Integer> {
         PostgresServer postgres = PostgresServer.start(scratch.path().resolve("pg"), DATABASE)) {
       OutboxRun run =
           new OutboxRun(
-              postgres, LockstepConfig.of(cluster.bootstrapServers()), System.out::println);
+              postgres,
+              LockstepConfig.of(cluster.bootstrapServers()),
+              openTransactions,
+              System.out::println);
       for (int round = -warmUp; round < rounds; round++) {
         for (OutboxSystem system : systems) {
           for (String variant : system.variants()) {

@@ -46,9 +46,19 @@ final class OutboxRun {
   private final Consumer<String> progress;
   private final Map<Subject, List<Double>> values = new LinkedHashMap<>();
   private final List<String> violations = new ArrayList<>();
+  private final boolean holdsTransactions;
   private int slices;
 
-  OutboxRun(PostgresServer postgres, LockstepConfig config, Consumer<String> progress) {
+  /**
+   * @param holdsTransactions beside each slice a transaction stays open in its database, and one in
+   *     another
+   */
+  OutboxRun(
+      PostgresServer postgres,
+      LockstepConfig config,
+      boolean holdsTransactions,
+      Consumer<String> progress) {
+    this.holdsTransactions = holdsTransactions;
     this.postgres = postgres;
     this.config = config;
     this.progress = progress;
@@ -75,6 +85,7 @@ final class OutboxRun {
     double rate;
     long repeats;
     try (HikariDataSource dataSource = place.dataSource();
+        OpenTransactions open = held(place);
         OutboxSystem.Outlet outlet = system.open(place, variant);
         Deliveries deliveries = new Deliveries(place, PARTITIONS, rows, OutboxRun::rowOfPayload)) {
       outlet.fill(rows);
@@ -114,6 +125,7 @@ final class OutboxRun {
     String workload = "%d transactions of one row a second".formatted(perSecond);
     long[] committedAt = new long[rows];
     try (HikariDataSource dataSource = place.dataSource();
+        OpenTransactions open = held(place);
         OutboxSystem.Outlet outlet = system.open(place, variant);
         Deliveries deliveries = new Deliveries(place, PARTITIONS, rows, OutboxRun::rowOfKey)) {
       outlet.startRelay();
@@ -144,6 +156,11 @@ final class OutboxRun {
               .formatted("latency", system.name(), variant, p50, p99));
       judge(system, variant, deliveries.repeats());
     }
+  }
+
+  private OpenTransactions held(Place place) throws SQLException {
+    return OpenTransactions.in(
+        postgres, holdsTransactions ? List.of(database(place.number()), "postgres") : List.of());
   }
 
   private void judge(OutboxSystem system, String variant, long repeats) {

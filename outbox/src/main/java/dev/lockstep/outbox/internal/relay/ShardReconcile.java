@@ -128,7 +128,7 @@ final class ShardReconcile {
                 owned.lane(),
                 new RowSorter(owned.known(), owned.parked().blocked(), condemned),
                 owned.known(),
-                verdicts(),
+                new NotedVerdicts(condemned, run.destinations()),
                 page,
                 (rows, nanos, position) -> {
                   sent += rows.size();
@@ -179,21 +179,6 @@ final class ShardReconcile {
     }
     owned.parked().forget(published);
     returned += published.size();
-  }
-
-  private Publishing.Verdicts verdicts() {
-    return new Publishing.Verdicts() {
-      @Override
-      public void condemn(LedgerRow row, String reason) {
-        LOG.warn("Row {} (id {}) to '{}': {}", row.seq(), row.id(), row.topic(), reason);
-        condemned.put(row.seq(), reason);
-      }
-
-      @Override
-      public void report(String topic, String reason) {
-        run.destinations().report(topic, reason);
-      }
-    };
   }
 
   /**

@@ -211,7 +211,7 @@ final class ShardRelay implements Runnable {
                   lane,
                   sorter,
                   known,
-                  verdicts(),
+                  new NotedVerdicts(condemned, destinations),
                   page,
                   meter(connection),
                   System::nanoTime),
@@ -318,21 +318,6 @@ final class ShardRelay implements Runnable {
       long since = TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - then);
       counters.published(rows, nanos, databaseMillis + since);
       reached = position;
-    };
-  }
-
-  private Publishing.Verdicts verdicts() {
-    return new Publishing.Verdicts() {
-      @Override
-      public void condemn(LedgerRow row, String reason) {
-        LOG.warn("Row {} (id {}) to '{}': {}", row.seq(), row.id(), row.topic(), reason);
-        condemned.put(row.seq(), reason);
-      }
-
-      @Override
-      public void report(String topic, String reason) {
-        destinations.report(topic, reason);
-      }
     };
   }
 
