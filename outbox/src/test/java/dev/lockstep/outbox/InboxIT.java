@@ -13,9 +13,7 @@ import dev.lockstep.outbox.SequenceInbox.Verdict;
 import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.schema.RowSource;
 import dev.lockstep.testkit.process.ChildJvm;
-import java.sql.Connection;
 import java.sql.PreparedStatement;
-import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.time.Clock;
@@ -70,7 +68,7 @@ class InboxIT extends InboxServers {
       }
       assertThat(world.number("SELECT count(DISTINCT v) FROM handled")).isEqualTo(1_200);
       for (int key = 0; key < 7; key++) {
-        assertThat(column(world, "SELECT v FROM handled WHERE k = 'k" + key + "' ORDER BY n"))
+        assertThat(world.texts("SELECT v FROM handled WHERE k = 'k" + key + "' ORDER BY n"))
             .isSortedAccordingTo((a, b) -> Integer.parseInt(a) - Integer.parseInt(b));
       }
       assertThat(relay.health().isHealthy()).isTrue();
@@ -149,7 +147,7 @@ class InboxIT extends InboxServers {
         soon(() -> assertThat(consumer.health().isHealthy()).isTrue());
       }
       assertThat(attempts.get()).isBetween(3, 5);
-      assertThat(column(world, "SELECT reason FROM lockstep_inbox_parked"))
+      assertThat(world.texts("SELECT reason FROM lockstep_inbox_parked"))
           .singleElement()
           .asString()
           .containsIgnoringCase("nowhere");
@@ -226,7 +224,7 @@ class InboxIT extends InboxServers {
                 assertThat(consumer.health().handled() + consumer.health().parked()).isEqualTo(6));
         soon(() -> assertThat(consumer.health().isHealthy()).isTrue());
       }
-      assertThat(column(world, "SELECT v FROM checked ORDER BY v")).containsExactly("1", "3", "5");
+      assertThat(world.texts("SELECT v FROM checked ORDER BY v")).containsExactly("1", "3", "5");
       assertThat(world.number("SELECT count(*) FROM lockstep_inbox_parked")).isEqualTo(3);
       assertThat(relay.health().isHealthy()).isTrue();
     }
@@ -423,7 +421,7 @@ class InboxIT extends InboxServers {
                 .isTrue();
           });
       Inbox.forgetOld(world.dataSource);
-      assertThat(column(world, "SELECT message_id FROM lockstep_inbox")).containsExactly("new");
+      assertThat(world.texts("SELECT message_id FROM lockstep_inbox")).containsExactly("new");
       world.outbox.inTransaction(
           tx -> {
             assertThat(inbox.isFirst(tx.connection(), "new", now.minus(Duration.ofDays(6))))
@@ -451,7 +449,7 @@ class InboxIT extends InboxServers {
                     .containsExactlyInAnyOrder("o1=billed", "o2=billed"));
         assertThat(consumer.health().isHealthy()).isTrue();
       }
-      assertThat(column(world, "SELECT order_id FROM invoice")).containsExactly("o1", "o2");
+      assertThat(world.texts("SELECT order_id FROM invoice")).containsExactly("o1", "o2");
       assertThat(relay.health().isHealthy()).isTrue();
     }
   }
@@ -510,18 +508,6 @@ class InboxIT extends InboxServers {
 
   private static List<String> values(OutboxWorld world, String topic) {
     return world.records(topic).stream().map(r -> text(r.value())).toList();
-  }
-
-  private static List<String> column(OutboxWorld world, String sql) throws SQLException {
-    List<String> all = new ArrayList<>();
-    try (Connection connection = world.dataSource.getConnection();
-        Statement statement = connection.createStatement();
-        ResultSet row = statement.executeQuery(sql)) {
-      while (row.next()) {
-        all.add(row.getString(1));
-      }
-    }
-    return all;
   }
 
   private static String text(byte[] bytes) {

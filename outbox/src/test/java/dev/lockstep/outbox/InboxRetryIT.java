@@ -10,11 +10,7 @@ import static org.awaitility.Awaitility.await;
 import dev.lockstep.outbox.InboxOptions.Mode;
 import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.testkit.process.ChildJvm;
-import java.sql.Connection;
-import java.sql.ResultSet;
-import java.sql.SQLException;
 import java.sql.SQLTransientException;
-import java.sql.Statement;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -88,7 +84,7 @@ class InboxRetryIT extends InboxServers {
         assertThat(admin.retry(parked.id(), "me", "once more")).isFalse();
         assertThat(admin.discard(parked.id(), "me", "too late")).isFalse();
       }
-      assertThat(texts(world, "SELECT operation FROM lockstep_outbox_operation"))
+      assertThat(world.texts("SELECT operation FROM lockstep_outbox_operation"))
           .hasSize(2)
           .containsOnly("retry %s-0@1 of %s".formatted(topic, options.consumer()));
       assertThat(world.number("SELECT count(*) FROM lockstep_outbox")).isEqualTo(3);
@@ -126,7 +122,7 @@ class InboxRetryIT extends InboxServers {
         assertThat(handled).containsExactly("0", "2", "3", "4");
         assertThat(admin.parked(options.consumer(), 10)).isEmpty();
       }
-      assertThat(texts(world, "SELECT operation FROM lockstep_outbox_operation"))
+      assertThat(world.texts("SELECT operation FROM lockstep_outbox_operation"))
           .containsExactlyInAnyOrder(
               "discard %s-0@1 of %s".formatted(topic(world), options.consumer()),
               "retry all 4 parked messages of " + options.consumer());
@@ -303,17 +299,5 @@ class InboxRetryIT extends InboxServers {
 
   private static String text(ConsumerRecord<byte[], byte[]> record) {
     return new String(record.value(), UTF_8);
-  }
-
-  private static List<String> texts(OutboxWorld world, String sql) throws SQLException {
-    List<String> all = new ArrayList<>();
-    try (Connection connection = world.dataSource.getConnection();
-        Statement statement = connection.createStatement();
-        ResultSet row = statement.executeQuery(sql)) {
-      while (row.next()) {
-        all.add(row.getString(1));
-      }
-    }
-    return all;
   }
 }

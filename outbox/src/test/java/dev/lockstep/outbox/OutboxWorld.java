@@ -152,6 +152,19 @@ final class OutboxWorld implements AutoCloseable {
     }
   }
 
+  /** Returns the first column. */
+  List<String> texts(String sql) throws SQLException {
+    List<String> all = new ArrayList<>();
+    try (Connection connection = dataSource.getConnection();
+        Statement statement = connection.createStatement();
+        ResultSet row = statement.executeQuery(sql)) {
+      while (row.next()) {
+        all.add(row.getString(1));
+      }
+    }
+    return all;
+  }
+
   /** Returns {@code key=value} of each committed record, partition by partition. */
   List<String> read(String topic) {
     return records(topic).stream().map(r -> text(r.key()) + "=" + text(r.value())).toList();

@@ -22,6 +22,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.stream.Stream;
 import org.apache.kafka.common.utils.AppInfoParser;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -52,7 +53,7 @@ public final class OutboxCommand implements Callable<Integer> {
           "max_wal_size", "4GB");
 
   private static final List<String> MODES =
-      List.of("exactly-once", "express", "wal", "wal-express", "portable");
+      Stream.concat(LockstepOutbox.MODES.stream(), Stream.of(PortableOutbox.MODE)).toList();
 
   @Option(
       names = "--rows",
@@ -227,7 +228,7 @@ public final class OutboxCommand implements Callable<Integer> {
     }
     List<OutboxSystem> systems = new ArrayList<>();
     systems.add(new LockstepOutbox(modes));
-    if (modes.contains("portable")) {
+    if (modes.contains(PortableOutbox.MODE)) {
       systems.add(portable);
     }
     for (String name : peers) {

@@ -25,7 +25,8 @@ import org.apache.kafka.clients.admin.NewTopic;
 /** Ours on PostgreSQL: the ledger on both lanes, and the log of the database. */
 public final class LockstepOutbox implements OutboxSystem {
 
-  private static final List<String> MODES =
+  /** What it can be measured in. */
+  public static final List<String> MODES =
       List.of("exactly-once", "express", "wal", "wal-express");
 
   private final List<String> modes;

@@ -18,6 +18,9 @@ import org.jspecify.annotations.Nullable;
 /** Ours without snapshots: a MariaDB of its own, durable. */
 public final class PortableOutbox implements OutboxSystem, AutoCloseable {
 
+  /** Its one way. */
+  public static final String MODE = "portable";
+
   private static final int ROWS_IN_A_TRANSACTION = 1_000;
   private static final List<String> SETTINGS =
       List.of("--innodb-buffer-pool-size=1G", "--innodb-log-file-size=1G");
@@ -46,7 +49,7 @@ public final class PortableOutbox implements OutboxSystem, AutoCloseable {
 
   @Override
   public List<String> variants() {
-    return List.of("portable");
+    return List.of(MODE);
   }
 
   @Override

@@ -124,7 +124,7 @@ final class LedgerIdentity {
       wrong =
           "the database went back: seq %d after %d".formatted(now.sequence(), position.maxSeq());
     } else if (before.timeline() != now.origin().timeline()
-        || Snapshots.xmax(now.snapshot()) < Snapshots.xmax(position.prev())) {
+        || Seen.of(position.prev()).reachesBeyond(Seen.of(now.snapshot()))) {
       // a fail-over, or a crash that hands out the ids of rolled-back transactions again
       wrong = lost(position, now, connection, shard);
     }

@@ -70,8 +70,8 @@ record RelayPosition(
   RelayPosition takenOver(Origin ledger, String present) {
     return new RelayPosition(
         ledger,
-        Snapshots.intersection(prev, present),
-        window.isEmpty() ? window : Snapshots.intersection(window, present),
+        both(prev, present),
+        window.isEmpty() ? window : both(window, present),
         lastSeq,
         maxSeq,
         relayEpoch + 1,
@@ -79,6 +79,12 @@ record RelayPosition(
         newestAt,
         // who takes over next must know of them as well
         undeleted);
+  }
+
+  private static String both(String snapshot, String present) {
+    Seen seen = Seen.of(snapshot);
+    seen.retain(Seen.of(present));
+    return seen.toString();
   }
 
   /** A relay takes the shard over where there are no snapshots. */

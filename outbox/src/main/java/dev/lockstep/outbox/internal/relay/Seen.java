@@ -64,6 +64,19 @@ final class Seen {
     xmax = Math.max(xmax, other.xmax);
   }
 
+  /**
+   * Keeps what a snapshot sees as well.
+   *
+   * <p>A server that crashed hands out transaction ids again that an earlier snapshot saw as ended:
+   * they had been rolled back. With the server's present snapshot taken into it, the earlier one no
+   * longer claims to have seen what has yet to commit.
+   */
+  void retain(Seen other) {
+    xmax = Math.min(xmax, other.xmax);
+    open.addAll(other.open);
+    open.tailSet(xmax, true).clear();
+  }
+
   /** Tells whether all transactions before one are seen. */
   boolean isPast(long xid) {
     return xmax >= xid && open.headSet(xid).isEmpty();

@@ -48,13 +48,6 @@ final class SnapshotLedger implements Ledger {
   private static final String UNPUBLISHED =
       Rows.bounded("SELECT" + FROM + "AND seq > ? AND pg_visible_in_snapshot(xid, ?::pg_snapshot)");
 
-  private static String poll(String bounded) {
-    return "WITH cur AS MATERIALIZED (SELECT pg_current_snapshot() AS s)"
-        + " SELECT cur.s::text AS snapshot, o.* FROM cur LEFT JOIN LATERAL ("
-        + bounded
-        + " ) o ON true";
-  }
-
   private static final List<String> SETTINGS =
       List.of(
           "synchronous_commit",
@@ -104,6 +97,13 @@ final class SnapshotLedger implements Ledger {
       connection.close();
       throw e;
     }
+  }
+
+  private static String poll(String bounded) {
+    return "WITH cur AS MATERIALIZED (SELECT pg_current_snapshot() AS s)"
+        + " SELECT cur.s::text AS snapshot, o.* FROM cur LEFT JOIN LATERAL ("
+        + bounded
+        + " ) o ON true";
   }
 
   @Override

@@ -232,7 +232,7 @@ final class WalFeed implements AutoCloseable {
             own.sort((one, other) -> Long.compare(one.seq(), other.seq()));
             offer(shard, new WalItem.Committed(xid, List.copyOf(own)));
           });
-      large.forEach(shard -> offer(shard, new WalItem.Large(xid)));
+      large.forEach(shard -> offer(shard, new WalItem.Committed(xid, List.of())));
     }
 
     private void offer(int shard, WalItem item) {

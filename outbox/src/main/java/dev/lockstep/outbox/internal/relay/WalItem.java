@@ -8,19 +8,16 @@ sealed interface WalItem {
   /** Bytes of heap, about. */
   long bytes();
 
-  /** A transaction committed; its rows of this shard, by seq. */
+  /**
+   * A transaction committed.
+   *
+   * @param rows of this shard, by seq; empty: they are too many to be kept here and stand in the
+   *     ledger
+   */
   record Committed(long xid, List<LedgerRow> rows) implements WalItem {
     @Override
     public long bytes() {
-      return rows.stream().mapToLong(LedgerRow::bytes).sum();
-    }
-  }
-
-  /** A transaction committed that is too large to be kept here: its rows stand in the ledger. */
-  record Large(long xid) implements WalItem {
-    @Override
-    public long bytes() {
-      return 100;
+      return 100 + rows.stream().mapToLong(LedgerRow::bytes).sum();
     }
   }
 

@@ -122,17 +122,12 @@ final class WalLedger implements Ledger {
 
   private @Nullable Page fromLedger(RelayPosition position, int limit) throws SQLException {
     Page page = poll(position, limit);
-    if (page != null) {
-      if (!page.more() && joining == 0) {
-        join();
-      }
-      return page;
+    boolean hasCaughtUp = page == null || !page.more();
+    if (hasCaughtUp && joining == 0 && queue.attach(history)) {
+      // after it: see above
+      joining = ledger.newTransaction();
     }
-    if (joining == 0) {
-      join();
-      return null;
-    }
-    return null;
+    return page;
   }
 
   /**
@@ -161,13 +156,6 @@ final class WalLedger implements Ledger {
     return page;
   }
 
-  private void join() throws SQLException {
-    if (queue.attach(history)) {
-      // after it: see above
-      joining = ledger.newTransaction();
-    }
-  }
-
   private @Nullable Page fromLog(RelayPosition position, int limit) throws SQLException {
     if (queue.peek() == null) {
       return pollNowAndThen(position, limit);
@@ -184,7 +172,8 @@ final class WalLedger implements Ledger {
         long xid = committed.xid();
         boolean isFar = seen.listedWith(xid) > MOST_LISTED;
         boolean isTooMuch =
-            rows.size() + committed.rows().size() > limit
+            committed.rows().isEmpty()
+                || rows.size() + committed.rows().size() > limit
                 || bytes + committed.bytes() > PageSize.BYTES;
         if (!visible.sees(xid) || ((isFar || isTooMuch) && !rows.isEmpty())) {
           break;
@@ -193,19 +182,11 @@ final class WalLedger implements Ledger {
           return poll(position, limit);
         }
         if (isTooMuch) {
-          return alone(position, xid, item, limit);
+          return alone(position, committed, limit);
         }
         rows.addAll(committed.rows());
         bytes += committed.bytes();
         seen.add(xid);
-      } else if (item instanceof WalItem.Large large && !seen.sees(large.xid())) {
-        if (!visible.sees(large.xid()) || !rows.isEmpty()) {
-          break;
-        }
-        if (seen.listedWith(large.xid()) > MOST_LISTED) {
-          return poll(position, limit);
-        }
-        return alone(position, large.xid(), item, limit);
       }
       items.add(item);
       queue.remove();
@@ -248,13 +229,13 @@ final class WalLedger implements Ledger {
   }
 
   /** One transaction, page by page from the ledger. */
-  private @Nullable Page alone(RelayPosition position, long xid, WalItem item, int limit)
+  private @Nullable Page alone(RelayPosition position, WalItem.Committed committed, int limit)
       throws SQLException {
     queue.remove();
     Seen before = seen.copy();
-    seen.add(xid);
+    seen.add(committed.xid());
     String window = seen.toString();
-    handed.addLast(new Handed(before, List.of(item), window));
+    handed.addLast(new Handed(before, List.of(committed), window));
     return ledger.next(position.within(before.toString(), window, 0, List.of()), limit);
   }
 

@@ -46,15 +46,15 @@ final class WalStream implements AutoCloseable {
    * @throws SQLException when it is another one's
    */
   String history(Connection ledger) throws SQLException {
-    String foreign = foreign(ledger);
+    String wanted = history(LedgerIdentity.now(ledger).origin());
+    String foreign = foreign(ledger, wanted);
     if (foreign != null) {
       throw new SQLException(foreign);
     }
-    return history(LedgerIdentity.now(ledger).origin());
+    return wanted;
   }
 
-  private @Nullable String foreign(Connection ledger) throws SQLException {
-    String wanted = history(LedgerIdentity.now(ledger).origin());
+  private @Nullable String foreign(Connection ledger, String wanted) throws SQLException {
     try (Statement here = ledger.createStatement();
         ResultSet name = here.executeQuery("SELECT current_database()");
         Statement there = connection.createStatement();
@@ -88,7 +88,7 @@ final class WalStream implements AutoCloseable {
     List<String> faults;
     try (WalStream stream = open(source)) {
       faults = faults(stream.connection);
-      String foreign = stream.foreign(ledger);
+      String foreign = stream.foreign(ledger, history(LedgerIdentity.now(ledger).origin()));
       if (foreign != null) {
         faults.add(foreign);
       }
@@ -140,18 +140,7 @@ final class WalStream implements AutoCloseable {
     // to wait is its work: a timeout would end the stream when nothing is committed for a while
     connection.setNetworkTimeout(Runnable::run, 0);
     String slot = "lockstep_outbox_" + UUID.randomUUID().toString().replace('-', '_');
-    // waits for all transactions that are open
-    creating = true;
-    var unused =
-        replication
-            .getReplicationAPI()
-            .createReplicationSlot()
-            .logical()
-            .withSlotName(slot)
-            .withTemporaryOption()
-            .withOutputPlugin("pgoutput")
-            .make();
-    creating = false;
+    create(replication, slot);
     // it ends with its connection; to close it alone would wait for a server that may be gone
     PGReplicationStream stream =
         replication
@@ -166,6 +155,7 @@ final class WalStream implements AutoCloseable {
             .withAutomaticFlush(true)
             .withStatusInterval(STATUS_SECONDS, TimeUnit.SECONDS)
             .start();
+    // the driver sets one for a stream
     connection.setNetworkTimeout(Runnable::run, 0);
     begun.run();
     while (!closed) {
@@ -178,6 +168,24 @@ final class WalStream implements AutoCloseable {
       LogSequenceNumber received = stream.getLastReceiveLSN();
       stream.setAppliedLSN(received);
       stream.setFlushedLSN(received);
+    }
+  }
+
+  /** Waits for all transactions that are open. */
+  private void create(PGConnection replication, String slot) throws SQLException {
+    creating = true;
+    try {
+      var unused =
+          replication
+              .getReplicationAPI()
+              .createReplicationSlot()
+              .logical()
+              .withSlotName(slot)
+              .withTemporaryOption()
+              .withOutputPlugin("pgoutput")
+              .make();
+    } finally {
+      creating = false;
     }
   }
 

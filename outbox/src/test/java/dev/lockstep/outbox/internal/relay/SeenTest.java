@@ -57,6 +57,31 @@ class SeenTest {
   }
 
   @Property
+  void retainedIsWhatBothSee(@ForAll("snapshots") String one, @ForAll("snapshots") String other) {
+    Seen seen = Seen.of(one);
+    seen.retain(Seen.of(other));
+
+    for (long xid = 1; xid < MOST; xid++) {
+      assertThat(Seen.of(seen.toString()).sees(xid))
+          .as("%d in %s of %s and %s", xid, seen, one, other)
+          .isEqualTo(Seen.of(one).sees(xid) && Seen.of(other).sees(xid));
+    }
+  }
+
+  @Test
+  void snapshotThatTheServerIsAheadOfStaysAsItIs() {
+    assertThat(retained("10:20:10,15", "18:30:18,25")).isEqualTo("10:20:10,15,18");
+    assertThat(retained("20:20:", "30:30:")).isEqualTo("20:20:");
+    assertThat(retained("1:1:", "30:30:")).isEqualTo("1:1:");
+  }
+
+  private static String retained(String one, String other) {
+    Seen seen = Seen.of(one);
+    seen.retain(Seen.of(other));
+    return seen.toString();
+  }
+
+  @Property
   void isPastATransactionWhenAllBeforeItAreSeen(
       @ForAll("snapshots") String snapshot, @ForAll("xids") Set<Long> added) {
     Seen seen = Seen.of(snapshot);

@@ -1,10 +1,8 @@
 package dev.lockstep.testkit.process;
 
-import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import java.util.concurrent.TimeUnit;
 
 /**
  * A network of its own for child processes, joined to this machine by one virtual cable that can be
@@ -53,7 +51,7 @@ public final class NetworkNamespace implements AutoCloseable {
   public static Optional<NetworkNamespace> create(int number) {
     NetworkNamespace made = new NetworkNamespace(number);
     try {
-      if (!tryRun("ip", "netns", "add", made.name)) {
+      if (!Commands.succeeds("ip", "netns", "add", made.name)) {
         return Optional.empty();
       }
       made.run("ip", "link", "add", made.outer, "type", "veth", "peer", "name", made.inner);
@@ -115,17 +113,17 @@ public final class NetworkNamespace implements AutoCloseable {
 
   /** Lets all packets through again; nothing when they do. */
   public void heal() {
-    tryRun("ip", "neigh", "del", address, "dev", outer);
+    Commands.succeeds("ip", "neigh", "del", address, "dev", outer);
     List<String> command = new ArrayList<>(prefix());
     command.addAll(List.of("ip", "neigh", "del", hostAddress(), "dev", inner));
-    tryRun(command.toArray(String[]::new));
+    Commands.succeeds(command.toArray(String[]::new));
   }
 
   @Override
   public void close() {
     // the cable goes with its end inside, once no process is left there
-    tryRun("ip", "link", "del", outer);
-    tryRun("ip", "netns", "del", name);
+    Commands.succeeds("ip", "link", "del", outer);
+    Commands.succeeds("ip", "netns", "del", name);
   }
 
   private void inside(String... command) {
@@ -135,26 +133,10 @@ public final class NetworkNamespace implements AutoCloseable {
   }
 
   private void run(String... command) {
-    if (!tryRun(command)) {
+    if (!Commands.succeeds(command)) {
       throw new IllegalStateException(
           "Network namespace %s: '%s' failed; is anything in its way?"
               .formatted(name, String.join(" ", command)));
-    }
-  }
-
-  private static boolean tryRun(String... command) {
-    try {
-      Process process =
-          new ProcessBuilder(command)
-              .redirectErrorStream(true)
-              .redirectOutput(ProcessBuilder.Redirect.DISCARD)
-              .start();
-      return process.waitFor(10, TimeUnit.SECONDS) && process.exitValue() == 0;
-    } catch (IOException e) {
-      return false;
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new IllegalStateException("Interrupted in '" + String.join(" ", command) + "'", e);
     }
   }
 }

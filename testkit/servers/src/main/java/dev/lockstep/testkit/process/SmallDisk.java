@@ -5,7 +5,6 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
-import java.util.concurrent.TimeUnit;
 
 /**
  * A file system in memory that is full when it should be, mounted on a directory. Not thread-safe.
@@ -34,7 +33,8 @@ public final class SmallDisk implements AutoCloseable {
     } catch (IOException e) {
       throw new UncheckedIOException("Directory " + directory + " could not be made", e);
     }
-    return run("mount", "-t", "tmpfs", "-o", size(mebibytes), "lockstep", directory.toString())
+    return Commands.succeeds(
+            "mount", "-t", "tmpfs", "-o", size(mebibytes), "lockstep", directory.toString())
         ? Optional.of(new SmallDisk(directory))
         : Optional.empty();
   }
@@ -46,7 +46,7 @@ public final class SmallDisk implements AutoCloseable {
    * @throws IllegalStateException when that is less than there is
    */
   public void resize(int mebibytes) {
-    if (!run("mount", "-o", "remount," + size(mebibytes), directory.toString())) {
+    if (!Commands.succeeds("mount", "-o", "remount," + size(mebibytes), directory.toString())) {
       throw new IllegalStateException(
           "Disk at %s could not be resized to %d MiB".formatted(directory, mebibytes));
     }
@@ -56,26 +56,10 @@ public final class SmallDisk implements AutoCloseable {
   @Override
   public void close() {
     // lazily: a process that was just killed may hold a file for a moment
-    var unused = run("umount", "-l", directory.toString());
+    var unused = Commands.succeeds("umount", "-l", directory.toString());
   }
 
   private static String size(int mebibytes) {
     return "size=" + mebibytes + "m";
-  }
-
-  private static boolean run(String... command) {
-    try {
-      Process process =
-          new ProcessBuilder(command)
-              .redirectErrorStream(true)
-              .redirectOutput(ProcessBuilder.Redirect.DISCARD)
-              .start();
-      return process.waitFor(10, TimeUnit.SECONDS) && process.exitValue() == 0;
-    } catch (IOException e) {
-      return false;
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new IllegalStateException("Interrupted in '" + String.join(" ", command) + "'", e);
-    }
   }
 }
