@@ -26,8 +26,7 @@ import org.apache.kafka.clients.admin.NewTopic;
 public final class LockstepOutbox implements OutboxSystem {
 
   /** What it can be measured in. */
-  public static final List<String> MODES =
-      List.of("exactly-once", "express", "wal", "wal-express");
+  public static final List<String> MODES = List.of("exactly-once", "express", "wal", "wal-express");
 
   private final List<String> modes;
 
