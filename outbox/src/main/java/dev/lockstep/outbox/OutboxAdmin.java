@@ -136,10 +136,10 @@ public final class OutboxAdmin {
       List<ParkedRow> parked = new ArrayList<>();
       try (ResultSet row = select.executeQuery()) {
         while (row.next()) {
-          Instant createdAt = Instant.ofEpochMilli(dialect.createdAt(row));
+          Instant createdAt = Instant.ofEpochMilli(dialect.createdAt(row, 6));
           parked.add(
               new ParkedRow(
-                  dialect.id(row),
+                  dialect.id(row, 1),
                   row.getString(2),
                   row.getBytes(3),
                   row.getInt(4),

@@ -60,8 +60,7 @@ public record RelayOptions(
   }
 
   /**
-   * Makes options with two shards of each lane, pages of 10,000 rows and polls at most 250 ms
-   * apart.
+   * Makes options with two shards of each lane, pages of 2,500 rows and polls at most 250 ms apart.
    *
    * @param config how to reach Kafka
    * @param name name of the outbox
@@ -72,7 +71,8 @@ public record RelayOptions(
         config,
         name,
         2,
-        10_000,
+        // larger ones outlive a young generation of a small heap (decision 0021)
+        2_500,
         Duration.ofMillis(250),
         Duration.ofSeconds(30),
         Optional.empty(),

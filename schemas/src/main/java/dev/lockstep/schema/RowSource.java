@@ -25,7 +25,31 @@ public record RowSource(UUID source, int shard, long relayEpoch, long n, UUID ro
    * @return one line
    */
   public String format() {
-    return source + " " + shard + " " + relayEpoch + " " + n + " " + row;
+    return format(publisher(source, shard, relayEpoch), n, row.toString());
+  }
+
+  /**
+   * Returns what the headers of all rows of one relay epoch begin with.
+   *
+   * @param source id of the outbox
+   * @param shard shard that is published
+   * @param relayEpoch of the relay that owns it
+   * @return for {@link #format(String, long, String)}
+   */
+  public static String publisher(UUID source, int shard, long relayEpoch) {
+    return source + " " + shard + " " + relayEpoch;
+  }
+
+  /**
+   * Returns the text of the header, for who writes many.
+   *
+   * @param publisher from {@link #publisher}
+   * @param n number of the row in its partition; 0: the partition was left to Kafka
+   * @param row id of the row
+   * @return one line
+   */
+  public static String format(String publisher, long n, String row) {
+    return publisher + " " + n + " " + row;
   }
 
   /**

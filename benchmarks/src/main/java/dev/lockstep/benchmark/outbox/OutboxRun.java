@@ -20,6 +20,7 @@ import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
 import org.HdrHistogram.Histogram;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
@@ -42,6 +43,7 @@ final class OutboxRun {
           + " AND backend_type IN ('client backend', 'walsender')";
 
   private final PostgresServer postgres;
+  private final ProcessHandle postmaster;
   private final LockstepConfig config;
   private final Consumer<String> progress;
   private final Map<Subject, List<Double>> values = new LinkedHashMap<>();
@@ -57,11 +59,22 @@ final class OutboxRun {
       PostgresServer postgres,
       LockstepConfig config,
       boolean holdsTransactions,
-      Consumer<String> progress) {
+      Consumer<String> progress)
+      throws SQLException {
     this.holdsTransactions = holdsTransactions;
     this.postgres = postgres;
+    this.postmaster = postmaster(postgres);
     this.config = config;
     this.progress = progress;
+  }
+
+  private static ProcessHandle postmaster(PostgresServer postgres) throws SQLException {
+    try (Connection connection = postgres.dataSource("postgres").getConnection();
+        Statement statement = connection.createStatement();
+        ResultSet row = statement.executeQuery("SELECT pg_backend_pid()")) {
+      row.next();
+      return ProcessHandle.of(row.getLong(1)).flatMap(ProcessHandle::parent).orElseThrow();
+    }
   }
 
   List<Measured> lines() {
@@ -83,6 +96,7 @@ final class OutboxRun {
     String tables;
     double wal;
     double rate;
+    Map<String, Double> cpu;
     long repeats;
     try (HikariDataSource dataSource = place.dataSource();
         OpenTransactions open = held(place);
@@ -91,9 +105,11 @@ final class OutboxRun {
       outlet.fill(rows);
       tables = outlet.tables();
       wal = number(place, WAL);
+      CpuTime before = CpuTime.now(postmaster);
       outlet.startRelay();
       long begin = System.nanoTime();
       deliveries.await();
+      cpu = CpuTime.now(postmaster).perRow(before, rows);
       rate = rows * 1e9 / (deliveries.lastNanos() - begin);
       repeats = deliveries.repeats();
     }
@@ -101,6 +117,9 @@ final class OutboxRun {
     awaitEndOfSessions(place);
     if (counts) {
       note(system, variant, workload, "drain_rows_per_second", rate);
+      cpu.forEach(
+          (role, micros) ->
+              note(system, variant, workload, "drain_cpu_us_per_row_" + role, micros));
     }
     if (counts && system.usesPlace()) {
       note(system, variant, workload, "drain_wal_bytes_per_row", (number(place, WAL) - wal) / rows);
@@ -112,8 +131,27 @@ final class OutboxRun {
           number(place, DEAD_ROWS.formatted(tables)) / rows);
     }
     progress.accept(
-        "%-24s %-14s %-14s %,10.0f rows/s".formatted(workload, system.name(), variant, rate));
+        "%-24s %-14s %-14s %,10.0f rows/s, CPU us a row %s"
+            .formatted(workload, system.name(), variant, rate, rounded(cpu)));
     judge(system, variant, repeats);
+    forget(place);
+  }
+
+  private static String rounded(Map<String, Double> cpu) {
+    return cpu.entrySet().stream()
+        .map(one -> "%s %.1f".formatted(one.getKey(), one.getValue()))
+        .collect(Collectors.joining(", "));
+  }
+
+  /** Else the disk is busy with what earlier slices left. */
+  private void forget(Place place) throws Exception {
+    try (Admin admin = Admin.create(config.client())) {
+      admin.deleteTopics(List.of(place.topic())).all().get();
+    }
+    try (Connection connection = postgres.dataSource("postgres").getConnection();
+        Statement statement = connection.createStatement()) {
+      statement.execute("DROP DATABASE %s WITH (FORCE)".formatted(database(place.number())));
+    }
   }
 
   /** Writes at a steady pace and takes the time from each commit to the consumer. */
@@ -156,6 +194,7 @@ final class OutboxRun {
               .formatted("latency", system.name(), variant, p50, p99));
       judge(system, variant, deliveries.repeats());
     }
+    forget(place);
   }
 
   private OpenTransactions held(Place place) throws SQLException {

@@ -108,7 +108,7 @@ final class AbsentRows implements Ledger {
             Outline outline =
                 new Outline(
                     last,
-                    Dialect.POSTGRESQL.id(row),
+                    Dialect.POSTGRESQL.id(row, 2),
                     row.getString("topic"),
                     row.getBytes("msg_key"));
             if (wanted.is(outline)) {
@@ -122,21 +122,16 @@ final class AbsentRows implements Ledger {
   }
 
   private List<LedgerRow> read(List<Long> seqs, int limit) throws SQLException {
-    List<LedgerRow> rows = new ArrayList<>();
     try (PreparedStatement select = connection.prepareStatement(Rows.owned(READ, shard))) {
       select.setInt(1, shard);
       select.setArray(2, connection.createArrayOf("bigint", seqs.toArray()));
       select.setString(3, snapshot);
       select.setInt(4, limit);
       select.setLong(5, PageSize.BYTES);
-      try (ResultSet row = select.executeQuery()) {
-        while (row.next()) {
-          Rows.requireOwner(row, shard, epoch);
-          rows.add(LedgerRow.read(row, lane, Dialect.POSTGRESQL));
-        }
+      try (ResultSet result = select.executeQuery()) {
+        return Rows.owned(result, shard, epoch, lane, Dialect.POSTGRESQL);
       }
     }
-    return rows;
   }
 
   @Override

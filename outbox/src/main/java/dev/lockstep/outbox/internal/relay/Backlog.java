@@ -5,6 +5,8 @@ import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.sql.Statement;
+import java.util.List;
 
 /**
  * Rows of a shard that are committed and not published.
@@ -34,6 +36,15 @@ record Backlog(int rows, long oldestMillis) {
           + "AND seq > ? AND pg_visible_in_snapshot(xid, ?::pg_snapshot)"
           + " AND NOT pg_visible_in_snapshot(xid, ?::pg_snapshot) ORDER BY seq LIMIT ?";
 
+  /** The table is often analyzed when it is empty, and then sorted as a whole for these few. */
+  private static final List<String> PLAN =
+      List.of(
+          "plan_cache_mode = force_custom_plan",
+          "enable_seqscan = off",
+          "enable_bitmapscan = off",
+          "enable_sort = off");
+
+  /** Asks the database, on a connection that commits each statement. */
   static Backlog of(Connection connection, int shard, RelayPosition position) throws SQLException {
     Dialect dialect = Dialect.of(connection);
     if (!dialect.hasSnapshots()) {
@@ -43,6 +54,21 @@ record Backlog(int rows, long oldestMillis) {
         return read(select);
       }
     }
+    connection.setAutoCommit(false);
+    try (Statement statement = connection.createStatement()) {
+      for (String plan : PLAN) {
+        statement.execute("SET LOCAL " + plan);
+      }
+      return between(connection, dialect, shard, position);
+    } finally {
+      connection.rollback();
+      connection.setAutoCommit(true);
+    }
+  }
+
+  private static Backlog between(
+      Connection connection, Dialect dialect, int shard, RelayPosition position)
+      throws SQLException {
     if (position.window().isEmpty()) {
       try (PreparedStatement select = select(connection, dialect, BETWEEN)) {
         for (int part = 0; part < 2; part++) {

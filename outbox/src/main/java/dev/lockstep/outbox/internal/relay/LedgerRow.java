@@ -1,8 +1,5 @@
 package dev.lockstep.outbox.internal.relay;
 
-import dev.lockstep.outbox.internal.sql.Dialect;
-import java.sql.ResultSet;
-import java.sql.SQLException;
 import java.util.List;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
@@ -24,24 +21,4 @@ record LedgerRow(
     List<String> headers,
     long createdAt,
     long bytes,
-    @Nullable String fault) {
-
-  /** Reads {@link Dialect#columns}. */
-  static LedgerRow read(ResultSet result, int lane, Dialect dialect) throws SQLException {
-    Dialect.Headers headers = dialect.headers(result);
-    int partition = result.getInt("part");
-    boolean anyPartition = result.wasNull();
-    return new LedgerRow(
-        result.getLong("seq"),
-        dialect.id(result),
-        lane,
-        result.getString("topic"),
-        anyPartition ? null : partition,
-        result.getBytes("msg_key"),
-        result.getBytes("payload"),
-        headers.namesAndValues(),
-        dialect.createdAt(result),
-        result.getLong("bytes"),
-        headers.fault());
-  }
-}
+    @Nullable String fault) {}

@@ -152,7 +152,7 @@ record LedgerScan(String snapshot, RowIds ids, long rows, Map<Integer, Long> hig
       select.setString(1, snapshot);
       try (ResultSet row = select.executeQuery()) {
         while (row.next()) {
-          ids.mark(Dialect.POSTGRESQL.id(row), RowIds.LEDGER);
+          ids.mark(Dialect.POSTGRESQL.id(row, 1), RowIds.LEDGER);
           rows++;
         }
       }
@@ -167,7 +167,7 @@ record LedgerScan(String snapshot, RowIds ids, long rows, Map<Integer, Long> hig
       throws SQLException {
     try (ResultSet row = statement.executeQuery(select)) {
       while (row.next()) {
-        ids.mark(Dialect.POSTGRESQL.id(row), mark);
+        ids.mark(Dialect.POSTGRESQL.id(row, 1), mark);
       }
     }
   }
@@ -203,7 +203,7 @@ record LedgerScan(String snapshot, RowIds ids, long rows, Map<Integer, Long> hig
       select.setString(2, snapshot);
       try (ResultSet row = select.executeQuery()) {
         while (row.next()) {
-          UUID id = Dialect.POSTGRESQL.id(row);
+          UUID id = Dialect.POSTGRESQL.id(row, 1);
           if ((ids.marks(id) & RowIds.ASIDE) == 0 && ids.mark(id, RowIds.FOUND)) {
             marked++;
           }
@@ -222,7 +222,7 @@ record LedgerScan(String snapshot, RowIds ids, long rows, Map<Integer, Long> hig
             connection.prepareStatement("DELETE FROM lockstep_outbox_scheduled WHERE id = ?");
         ResultSet row = select.executeQuery()) {
       while (row.next()) {
-        UUID id = Dialect.POSTGRESQL.id(row);
+        UUID id = Dialect.POSTGRESQL.id(row, 1);
         if ((ids.marks(id) & RowIds.FOUND) != 0) {
           delete.setObject(1, id);
           deleted += delete.executeUpdate();

@@ -6,7 +6,6 @@ import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
-import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -229,13 +228,9 @@ final class Parked {
     int next = behindPosition ? setPassed(select, first, position) : first;
     select.setInt(next, limit);
     select.setLong(next + 1, PageSize.BYTES);
-    List<LedgerRow> rows = new ArrayList<>();
     try (ResultSet result = select.executeQuery()) {
-      while (result.next()) {
-        rows.add(LedgerRow.read(result, lane, dialect));
-      }
+      return RowReader.all(result, lane, dialect);
     }
-    return rows;
   }
 
   /** Forgets rows that a position says are published: {@link RelayPosition#undeleted()}. */

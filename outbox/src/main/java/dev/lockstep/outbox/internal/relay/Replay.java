@@ -13,7 +13,6 @@ import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
@@ -130,7 +129,6 @@ public final class Replay {
   private static List<LedgerRow> page(
       Connection connection, int shard, long after, String passed, ReplayRequest request)
       throws SQLException {
-    List<LedgerRow> rows = new ArrayList<>();
     try (PreparedStatement select = connection.prepareStatement(SELECT)) {
       select.setInt(1, shard);
       select.setLong(2, after);
@@ -139,11 +137,8 @@ public final class Replay {
       Dialect.POSTGRESQL.setTime(select, 5, request.until());
       select.setString(6, passed);
       try (ResultSet result = select.executeQuery()) {
-        while (result.next()) {
-          rows.add(LedgerRow.read(result, 0, Dialect.POSTGRESQL));
-        }
+        return RowReader.all(result, 0, Dialect.POSTGRESQL);
       }
     }
-    return rows;
   }
 }

@@ -5,6 +5,7 @@ import dev.lockstep.schema.LockstepHeaders;
 import dev.lockstep.schema.Partitions;
 import dev.lockstep.schema.RowSource;
 import java.time.Instant;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -33,16 +34,18 @@ final class RowRecords {
           LockstepHeaders.CE_TIME,
           LockstepHeaders.CE_SPECVERSION);
 
-  private final UUID source;
-  private final int shard;
-  private final long relayEpoch;
+  private final String publisher;
 
   /** The same on every record. */
-  private final List<Header> constant;
+  private final Header specVersion;
 
+  private final Header source;
   private final RowSorter.Topics topics;
-  private Map<String, Long> sent = new HashMap<>();
-  private Map<String, Long> sentBefore = Map.of();
+
+  /** By topic, then by partition. */
+  private final Map<String, long[]> sent = new HashMap<>();
+
+  private final Map<String, long[]> sentBefore = new HashMap<>();
 
   /** Rows of a transaction have one time, and to write it costs as much as all the rest. */
   private long timeOf = -1;
@@ -50,37 +53,56 @@ final class RowRecords {
   private Header time = header(LockstepHeaders.CE_TIME, "");
 
   RowRecords(String name, UUID source, int shard, long relayEpoch, RowSorter.Topics topics) {
-    this.source = source;
-    this.shard = shard;
-    this.relayEpoch = relayEpoch;
-    this.constant =
-        List.of(
-            header(LockstepHeaders.CE_SPECVERSION, "1.0"),
-            header(LockstepHeaders.CE_SOURCE, "/lockstep/outbox/" + name));
+    this.publisher = RowSource.publisher(source, shard, relayEpoch);
+    this.specVersion = header(LockstepHeaders.CE_SPECVERSION, "1.0");
+    this.source = header(LockstepHeaders.CE_SOURCE, "/lockstep/outbox/" + name);
     this.topics = topics;
   }
 
   /** A page begins. */
   void begin() {
-    sentBefore = new HashMap<>(sent);
+    copy(sent, sentBefore);
   }
 
   /** Nothing of the page was published: its numbers are used again. */
   void rollback() {
-    sent = new HashMap<>(sentBefore);
+    copy(sentBefore, sent);
+  }
+
+  private static void copy(Map<String, long[]> from, Map<String, long[]> to) {
+    to.clear();
+    from.forEach((topic, numbers) -> to.put(topic, numbers.clone()));
   }
 
   ProducerRecord<byte[], byte[]> of(LedgerRow row) {
     Integer partition = partition(row, partitions(row.topic()));
     // where Kafka chooses the partition, no reader of one sees all numbers
-    long n = partition == null ? 0 : sent.merge(row.topic() + "/" + partition, 1L, Long::sum);
-    RecordHeaders headers = new RecordHeaders(constant);
+    long n = partition == null ? 0 : next(row.topic(), partition);
     if (row.createdAt() != timeOf) {
       timeOf = row.createdAt();
       time = time(row);
     }
-    describe(headers, row, new RowSource(source, shard, relayEpoch, n, row.id()), time);
+    String id = row.id().toString();
+    RecordHeaders headers =
+        new RecordHeaders(
+            new Header[] {
+              specVersion,
+              source,
+              header(LockstepHeaders.ROW, RowSource.format(publisher, n, id)),
+              header(LockstepHeaders.CE_ID, id),
+              time
+            });
+    addOwn(headers, row);
     return new ProducerRecord<>(row.topic(), partition, null, row.key(), row.payload(), headers);
+  }
+
+  private long next(String topic, int partition) {
+    long[] numbers = sent.get(topic);
+    if (numbers == null || numbers.length <= partition) {
+      numbers = numbers == null ? new long[partition + 1] : Arrays.copyOf(numbers, partition + 1);
+      sent.put(topic, numbers);
+    }
+    return ++numbers[partition];
   }
 
   /** When a row was written. */
@@ -93,6 +115,10 @@ final class RowRecords {
     headers.add(header(LockstepHeaders.ROW, from.format()));
     headers.add(header(LockstepHeaders.CE_ID, row.id().toString()));
     headers.add(time);
+    addOwn(headers, row);
+  }
+
+  private static void addOwn(Headers headers, LedgerRow row) {
     List<String> own = row.headers();
     for (int i = 0; i + 1 < own.size(); i += 2) {
       if (!RESERVED.contains(own.get(i))) {

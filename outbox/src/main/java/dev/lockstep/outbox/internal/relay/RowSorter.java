@@ -132,6 +132,10 @@ final class RowSorter {
   }
 
   private @Nullable String waitsFor(LedgerRow row) {
+    if (blocked.isEmpty()) {
+      // nearly always; a backlog passes here row by row
+      return null;
+    }
     Blocked topic = blocked.get(new BlockKey(row.topic(), null));
     if (topic != null) {
       return topic.reason();
@@ -143,7 +147,7 @@ final class RowSorter {
 
   /** Returns why a row can never be sent; null when it may. */
   @Nullable String poison(LedgerRow row) {
-    String refused = condemned.get(row.seq());
+    String refused = condemned.isEmpty() ? null : condemned.get(row.seq());
     if (refused != null) {
       return refused;
     }

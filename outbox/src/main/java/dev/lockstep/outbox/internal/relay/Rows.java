@@ -1,7 +1,10 @@
 package dev.lockstep.outbox.internal.relay;
 
+import dev.lockstep.outbox.internal.sql.Dialect;
 import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.util.ArrayList;
+import java.util.List;
 import org.apache.kafka.common.errors.ProducerFencedException;
 
 /** Parts of statements that read rows. */
@@ -23,7 +26,7 @@ final class Rows {
   }
 
   private static String bounded(String rows, String order) {
-    return "SELECT * FROM (SELECT u.*, sum(bytes) OVER (ORDER BY seq) - bytes AS bytes_before FROM ("
+    return "SELECT * FROM (SELECT u.*, sum(bytes) OVER (ORDER BY seq ROWS UNBOUNDED PRECEDING) - bytes AS bytes_before FROM ("
         + rows
         + " ORDER BY "
         + order
@@ -44,7 +47,26 @@ final class Rows {
   }
 
   /**
-   * Compares the epoch of {@link #owned}.
+   * Reads all rows of a result.
+   *
+   * @throws ProducerFencedException when a later relay owns the shard
+   */
+  static List<LedgerRow> owned(ResultSet result, int shard, long epoch, int lane, Dialect dialect)
+      throws SQLException {
+    RowReader reader = new RowReader(result, lane, dialect);
+    List<LedgerRow> rows = new ArrayList<>();
+    while (result.next()) {
+      if (rows.isEmpty()) {
+        // one statement, one snapshot: it is the same in all
+        requireOwner(result, shard, epoch);
+      }
+      rows.add(reader.read());
+    }
+    return rows;
+  }
+
+  /**
+   * Compares the epoch of {@link #owned(String, int)}.
    *
    * @throws ProducerFencedException when a later relay owns the shard
    */

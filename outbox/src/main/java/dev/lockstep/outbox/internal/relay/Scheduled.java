@@ -84,7 +84,7 @@ final class Scheduled {
       select.setInt(1, AT_ONCE);
       try (ResultSet row = select.executeQuery()) {
         while (row.next()) {
-          due.add(new Due(row.getLong(1), dialect.id(row)));
+          due.add(new Due(row.getLong(1), dialect.id(row, 2)));
         }
       }
     }

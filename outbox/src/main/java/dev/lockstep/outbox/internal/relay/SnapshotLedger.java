@@ -48,6 +48,12 @@ final class SnapshotLedger implements Ledger {
   private static final String UNPUBLISHED =
       Rows.bounded("SELECT" + FROM + "AND seq > ? AND pg_visible_in_snapshot(xid, ?::pg_snapshot)");
 
+  /** A scan by seq passes rows that are published as well; that costs a quarter of a sort. */
+  private static final int SORT = 4;
+
+  /** With fewer rows it does not matter. */
+  private static final long MANY = 10_000;
+
   private static final List<String> SETTINGS =
       List.of(
           "synchronous_commit",
@@ -70,6 +76,9 @@ final class SnapshotLedger implements Ledger {
 
   /** Set when no rows are left that {@code prev} sees although nobody published them. */
   private boolean recovered;
+
+  /** Set by the first look for rows. */
+  private boolean begun;
 
   private long epoch = Long.MAX_VALUE;
 
@@ -125,15 +134,41 @@ final class SnapshotLedger implements Ledger {
 
   @Override
   public @Nullable Page next(RelayPosition position, int limit) throws SQLException {
-    if (!recovered) {
+    // the first snapshot of all sees nothing, and a whole backlog would be asked
+    if (!recovered && !position.prev().equals(RelayPosition.START.prev())) {
       List<LedgerRow> rows = unpublished(position, limit);
       if (!rows.isEmpty()) {
         // asked ahead, the end of them would be taken for certain before it is
         return new Page(rows, false, sorted -> position.recovered(sorted.passed()));
       }
-      recovered = true;
     }
-    return position.window().isEmpty() ? poll(position, limit) : page(position, limit);
+    recovered = true;
+    if (!position.window().isEmpty()) {
+      return page(position, position.window(), position.lastSeq(), limit);
+    }
+    if (!begun) {
+      begun = true;
+      if (isBacklog(position)) {
+        // a poll would find all of it by transaction, and sort it for the sake of its first page
+        return page(position, visible().toString(), 0, limit);
+      }
+    }
+    return poll(position, limit);
+  }
+
+  /** Estimates whether most of the ledger waits. Only the way to the rows depends on it. */
+  private boolean isBacklog(RelayPosition position) throws SQLException {
+    try (PreparedStatement select =
+        connection.prepareStatement(
+            "SELECT min(seq), max(seq) FROM lockstep_outbox WHERE shard = ?")) {
+      select.setInt(1, shard);
+      try (ResultSet row = select.executeQuery()) {
+        row.next();
+        long published = position.maxSeq() - row.getLong(1);
+        long waiting = row.getLong(2) - position.maxSeq();
+        return waiting > MANY && waiting > published / SORT;
+      }
+    }
   }
 
   /** The snapshot in which nothing was left when {@link #next} last returned null. */
@@ -182,12 +217,17 @@ final class SnapshotLedger implements Ledger {
       List<LedgerRow> rows = new ArrayList<>();
       String snapshot = position.prev();
       try (ResultSet result = select.executeQuery()) {
+        RowReader reader = new RowReader(result, lane, Dialect.POSTGRESQL);
         while (result.next()) {
-          Rows.requireOwner(result, shard, epoch);
-          snapshot = result.getString("snapshot");
-          if (result.getObject("id") != null) {
-            rows.add(LedgerRow.read(result, lane, Dialect.POSTGRESQL));
+          if (rows.isEmpty()) {
+            // one statement, one snapshot: the same in all
+            Rows.requireOwner(result, shard, epoch);
+            snapshot = result.getString("snapshot");
+            if (result.getObject("seq") == null) {
+              break;
+            }
           }
+          rows.add(reader.read());
         }
       }
       if (rows.isEmpty()) {
@@ -213,17 +253,18 @@ final class SnapshotLedger implements Ledger {
   }
 
   /** Returns the next rows of a window that is being published. */
-  private Page page(RelayPosition position, int limit) throws SQLException {
+  private Page page(RelayPosition position, String window, long lastSeq, int limit)
+      throws SQLException {
     setQuiet(false);
     try (PreparedStatement select = connection.prepareStatement(Rows.owned(PAGE, shard))) {
       select.setInt(1, shard);
-      select.setLong(2, position.lastSeq());
-      select.setString(3, position.window());
+      select.setLong(2, lastSeq);
+      select.setString(3, window);
       select.setString(4, position.prev());
       select.setInt(5, limit);
       select.setLong(6, PageSize.BYTES);
       List<LedgerRow> rows = rows(select);
-      return page(position, position.window(), rows, PageSize.isFull(rows, limit));
+      return page(position, window, rows, PageSize.isFull(rows, limit));
     }
   }
 
@@ -276,13 +317,8 @@ final class SnapshotLedger implements Ledger {
   }
 
   private List<LedgerRow> rows(PreparedStatement select) throws SQLException {
-    List<LedgerRow> rows = new ArrayList<>();
     try (ResultSet result = select.executeQuery()) {
-      while (result.next()) {
-        Rows.requireOwner(result, shard, epoch);
-        rows.add(LedgerRow.read(result, lane, Dialect.POSTGRESQL));
-      }
+      return Rows.owned(result, shard, epoch, lane, Dialect.POSTGRESQL);
     }
-    return rows;
   }
 }

@@ -7,7 +7,6 @@ import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.UUID;
 import javax.sql.DataSource;
@@ -90,12 +89,9 @@ final class VisibleLedger implements Ledger {
       statement.setInt(1, shard);
       statement.setInt(2, Math.min(MOST, limit));
       statement.setLong(3, PageSize.BYTES);
-      List<LedgerRow> rows = new ArrayList<>();
+      List<LedgerRow> rows;
       try (ResultSet result = statement.executeQuery()) {
-        while (result.next()) {
-          Rows.requireOwner(result, shard, epoch);
-          rows.add(LedgerRow.read(result, lane, dialect));
-        }
+        rows = Rows.owned(result, shard, epoch, lane, dialect);
       }
       // never ahead: its rows are there until they are deleted
       return rows.isEmpty()

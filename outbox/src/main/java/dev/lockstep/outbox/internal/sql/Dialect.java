@@ -17,7 +17,11 @@ public interface Dialect {
   Dialect POSTGRESQL = PostgreSql.INSTANCE;
 
   /** Headers of a row, names and values in turn; or why they cannot be read. */
-  record Headers(List<String> namesAndValues, @Nullable String fault) {}
+  record Headers(List<String> namesAndValues, @Nullable String fault) {
+
+    /** Most rows have none. */
+    static final Headers NONE = new Headers(List.of(), null);
+  }
 
   /** Sets the parameters of a statement. */
   @FunctionalInterface
@@ -61,14 +65,14 @@ public interface Dialect {
   /** Sets the id of a row. */
   void setId(PreparedStatement statement, int index, UUID id) throws SQLException;
 
-  /** Reads the column {@code id}. */
-  UUID id(ResultSet row) throws SQLException;
+  /** Reads an id, from the column with a number. */
+  UUID id(ResultSet row, int column) throws SQLException;
 
-  /** Reads the column {@code headers}. */
-  Headers headers(ResultSet row) throws SQLException;
+  /** Reads {@code headers}, from the column with a number. */
+  Headers headers(ResultSet row, int column) throws SQLException;
 
-  /** Reads the column {@code created_at}, in ms since the epoch. */
-  long createdAt(ResultSet row) throws SQLException;
+  /** Reads {@code created_at} in ms since the epoch, from the column with a number. */
+  long createdAt(ResultSet row, int column) throws SQLException;
 
   /** Sets a time column. */
   void setTime(PreparedStatement statement, int index, Instant time) throws SQLException;

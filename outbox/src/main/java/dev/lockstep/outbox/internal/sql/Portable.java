@@ -105,13 +105,13 @@ enum Portable implements Dialect {
   }
 
   @Override
-  public UUID id(ResultSet row) throws SQLException {
-    return UUID.fromString(row.getString("id"));
+  public UUID id(ResultSet row, int column) throws SQLException {
+    return UUID.fromString(row.getString(column));
   }
 
   @Override
-  public Headers headers(ResultSet row) throws SQLException {
-    String json = row.getString("headers");
+  public Headers headers(ResultSet row, int column) throws SQLException {
+    String json = row.getString(column);
     try {
       List<String> flat = new ArrayList<>();
       for (Map.Entry<String, @Nullable String> header : JSON.readValue(json, TEXTS).entrySet()) {
@@ -130,8 +130,8 @@ enum Portable implements Dialect {
   }
 
   @Override
-  public long createdAt(ResultSet row) throws SQLException {
-    return row.getLong("created_at");
+  public long createdAt(ResultSet row, int column) throws SQLException {
+    return row.getLong(column);
   }
 
   @Override

@@ -44,19 +44,21 @@ enum PostgreSql implements Dialect {
   }
 
   @Override
-  public UUID id(ResultSet row) throws SQLException {
-    return row.getObject("id", UUID.class);
+  public UUID id(ResultSet row, int column) throws SQLException {
+    return row.getObject(column, UUID.class);
   }
 
   @Override
-  public Headers headers(ResultSet row) throws SQLException {
-    Array headers = row.getArray("headers");
-    return new Headers(headers == null ? List.of() : List.of((String[]) headers.getArray()), null);
+  public Headers headers(ResultSet row, int column) throws SQLException {
+    Array headers = row.getArray(column);
+    return headers == null
+        ? Headers.NONE
+        : new Headers(List.of((String[]) headers.getArray()), null);
   }
 
   @Override
-  public long createdAt(ResultSet row) throws SQLException {
-    return row.getTimestamp("created_at").getTime();
+  public long createdAt(ResultSet row, int column) throws SQLException {
+    return row.getTimestamp(column).getTime();
   }
 
   @Override
