@@ -20,6 +20,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.stream.IntStream;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.junit.jupiter.api.AfterAll;
@@ -164,6 +165,41 @@ class LedgerIT {
       soon(() -> assertThat(world.read(topic)).contains("prepared=1").hasSize(4));
       assertThat(relay.health().isHealthy()).isTrue();
     }
+  }
+
+  /** It is read by seq then, from before rows that are published (decision 0021). */
+  @Test
+  void backlogBehindAStartComesOnceAndWithWhatWasOpenBeforeIt() throws Exception {
+    try (Connection late = world.dataSource.getConnection();
+        Connection later = world.dataSource.getConnection()) {
+      late.setAutoCommit(false);
+      later.setAutoCommit(false);
+      insert(late, "late", "1");
+      insert(later, "later", "1");
+      try (OutboxRelay relay = OutboxRelay.start(world.outbox, world.options)) {
+        world.publish(message(topic, "before", "1"));
+        soon(() -> assertThat(world.read(topic)).containsExactly("before=1"));
+        assertThat(relay.health().isHealthy()).isTrue();
+      }
+      late.commit();
+      world.execute(
+          "SELECT lockstep_outbox_publish('%s', ('k' || n %% 50)::bytea, n::text::bytea) FROM generate_series(1, 24000) n"
+              .formatted(topic));
+      try (OutboxRelay relay = OutboxRelay.start(world.outbox, world.options)) {
+        soon(() -> assertThat(world.records(topic)).hasSize(24_002));
+        later.commit();
+        soon(() -> assertThat(world.records(topic)).hasSize(24_003));
+        assertThat(relay.health().isHealthy()).isTrue();
+      }
+    }
+    List<String> read = world.read(topic);
+    assertThat(read).doesNotHaveDuplicates().contains("late=1", "later=1", "k7=7", "k0=24000");
+    assertThat(read.stream().filter(message -> message.startsWith("k7=")))
+        .containsExactlyElementsOf(
+            IntStream.rangeClosed(1, 24_000)
+                .filter(n -> n % 50 == 7)
+                .mapToObj(n -> "k7=" + n)
+                .toList());
   }
 
   @Test

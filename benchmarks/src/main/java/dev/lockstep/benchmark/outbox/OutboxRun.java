@@ -73,7 +73,10 @@ final class OutboxRun {
         Statement statement = connection.createStatement();
         ResultSet row = statement.executeQuery("SELECT pg_backend_pid()")) {
       row.next();
-      return ProcessHandle.of(row.getLong(1)).flatMap(ProcessHandle::parent).orElseThrow();
+      return ProcessHandle.of(row.getLong(1))
+          .flatMap(ProcessHandle::parent)
+          // processes of others may be hidden; then the server is not counted
+          .orElse(ProcessHandle.current());
     }
   }
 

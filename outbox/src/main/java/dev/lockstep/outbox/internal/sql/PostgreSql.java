@@ -33,7 +33,7 @@ enum PostgreSql implements Dialect {
   @Override
   public String columns() {
     // most rows have none, and to read an array costs more than the rest of them
-    return " seq, id, topic, part, msg_key, payload, nullif(headers, '{}') AS headers, created_at,"
+    return " seq, id, topic, part, msg_key, payload, CASE WHEN cardinality(headers) > 0 THEN headers END AS headers, created_at,"
         + " coalesce(octet_length(msg_key), 0) + coalesce(octet_length(payload), 0)"
         + " + pg_column_size(headers) + 200 AS bytes ";
   }
