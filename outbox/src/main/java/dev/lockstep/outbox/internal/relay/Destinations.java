@@ -51,6 +51,11 @@ final class Destinations implements AutoCloseable {
     this.nanoTime = nanoTime;
   }
 
+  /** For what else must be asked about them. */
+  Admin admin() {
+    return admin;
+  }
+
   /** Looks at topics now. */
   void look(Set<String> topics) throws InterruptedException {
     Map<String, KafkaFuture<TopicDescription>> described =
