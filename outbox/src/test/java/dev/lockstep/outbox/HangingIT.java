@@ -89,7 +89,8 @@ class HangingIT {
         moveToVictim(new TopicPartition(world.options.positionsTopic(), shard));
       }
       Map<String, Object> settings = world.config.client();
-      settings.put("transactional.id", "lockstep-outbox-%s-%d".formatted(world.options.name(), shard));
+      settings.put(
+          "transactional.id", "lockstep-outbox-%s-%d".formatted(world.options.name(), shard));
       this.producer =
           new KafkaProducer<>(settings, new ByteArraySerializer(), new ByteArraySerializer());
       producer.initTransactions();
@@ -250,7 +251,7 @@ class HangingIT {
     add(postgres, "committed", End.COMMIT, true, false);
     add(postgres, "position_committed", End.COMMIT, false, true);
     add(postgres, "position_aborted", End.ABORT, false, true);
-    add(postgres, "both", End.COMMIT, true, true);
+    add(postgres, "all_hang", End.COMMIT, true, true);
     add(postgres, "denied", End.ABORT, true, false);
     add(postgres, "reconciled", End.COMMIT, true, false);
     add(h2, "visible_aborted", End.ABORT, true, true);
@@ -300,7 +301,7 @@ class HangingIT {
   /** Nobody has seen any of it: it is as good as aborted. */
   @Test
   void transactionThatHangsInAllItsPartitionsIsSentAgain() throws Exception {
-    assertComesOnce("both");
+    assertComesOnce("all_hang");
   }
 
   private void assertComesOnce(String name) throws Exception {

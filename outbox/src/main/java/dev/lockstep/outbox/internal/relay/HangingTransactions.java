@@ -59,6 +59,7 @@ final class HangingTransactions {
   private final OpenTransactions transactions;
   private final TopicPartition positions;
   private final Set<TopicPartition> destinations;
+  private final Set<String> denied = new TreeSet<>();
   private final String source;
   private final Look look;
 
@@ -77,10 +78,18 @@ final class HangingTransactions {
     this.positions = new TopicPartition(options.positionsTopic(), shard);
     this.destinations =
         isExpress() ? Set.of() : partitions(topics.all(connection).values(), destinations);
-    Set<TopicPartition> all = new HashSet<>(this.destinations);
+    Set<TopicPartition> all = new HashSet<>();
+    for (TopicPartition partition : this.destinations) {
+      if (destinations.mayBeRead(partition.topic())) {
+        all.add(partition);
+      } else {
+        denied.add(partition.topic());
+      }
+    }
     all.add(positions);
     this.source = source(connection);
     this.look = transactions.look(all);
+    denied.addAll(look.denied());
   }
 
   private static String source(Connection connection) throws SQLException {
@@ -125,7 +134,7 @@ final class HangingTransactions {
 
   /** Topics of which it cannot be told, for want of a right. */
   Set<String> denied() {
-    return look.denied();
+    return denied;
   }
 
   /**
@@ -157,8 +166,7 @@ final class HangingTransactions {
     Set<UUID> named = new HashSet<>();
     found.forEach(position -> named.addAll(UnpassedRows.named(position)));
     named.removeAll(UnpassedRows.named(committed));
-    Set<UUID> visible =
-        isExpress() || named.isEmpty() ? named : visible(named, since[0], own);
+    Set<UUID> visible = isExpress() || named.isEmpty() ? named : visible(named, since[0], own);
     RelayPosition last = committed;
     boolean holds = false;
     long epoch = committed.relayEpoch();
@@ -192,14 +200,14 @@ final class HangingTransactions {
   }
 
   private Set<UUID> visible(Set<UUID> rows, long sinceMillis, Hanging own) {
-    if (!look.denied().isEmpty()) {
+    if (!denied.isEmpty()) {
       throw new OutboxException(
           "The last position of shard %d hangs in %s from offset %d on, and whether its rows are committed cannot be seen: grant READ on %s. Or look yourself: where no message of %s is committed in any topic, run '%s'"
               .formatted(
                   shard,
                   positions,
                   own.from(),
-                  look.denied(),
+                  denied,
                   rows.stream().limit(3).toList(),
                   own.command(options.config().bootstrapServers())));
     }
