@@ -104,7 +104,9 @@ final class Destinations implements AutoCloseable {
     return partitions.getOrDefault(topic, 0);
   }
 
-  /** Tells whether a topic may be read, when it was last seen: asking would be logged as an error. */
+  /**
+   * Tells whether a topic may be read, when it was last seen: asking would be logged as an error.
+   */
   boolean mayBeRead(String topic) {
     return !unreadable.contains(topic);
   }
