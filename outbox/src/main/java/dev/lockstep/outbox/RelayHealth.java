@@ -12,7 +12,8 @@ import java.util.Optional;
  * @param blocked what waits in {@code lockstep_outbox_parked}, in the shards of this relay: keys
  *     and topics, with the reason; at most 100
  * @param notes what makes messages later and loses none: why the ledger is read although the log
- *     should be followed, or why commits in other processes are found by polling alone
+ *     should be followed, why commits in other processes are found by polling alone, where readers
+ *     stand because a transaction hangs, or of which topics that cannot be seen
  * @param groupFault why this relay gets no shards now; empty when all is well
  */
 public record RelayHealth(

@@ -28,7 +28,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Function;
 import java.util.stream.Stream;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -243,7 +245,22 @@ class AnomalyIT {
   private List<Fault> faultsAndReconciles(OutboxWorld world) {
     List<Fault> faults = new ArrayList<>(faults(world));
     Fault reconcile = new Fault("reconcile", () -> reconcile(world), () -> reconcile(world));
-    faults.addAll(List.of(reconcile, reconcile, reconcile, reconcile));
+    AtomicReference<CompletableFuture<Void>> running = new AtomicReference<>();
+    Fault interrupted =
+        new Fault(
+            "kill broker under a reconcile",
+            () -> {
+              running.set(CompletableFuture.runAsync(() -> reconcile(world)));
+              cluster.node(1).kill();
+            },
+            () -> {
+              cluster.node(1).restart();
+              cluster.awaitReady();
+              // it may have failed, or not: an outcome that is not known is settled by the next
+              var unused = running.get().handle((ended, failure) -> failure).join();
+              reconcile(world);
+            });
+    faults.addAll(List.of(reconcile, reconcile, reconcile, interrupted, interrupted, interrupted));
     return faults;
   }
 

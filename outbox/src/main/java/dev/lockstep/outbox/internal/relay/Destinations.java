@@ -42,6 +42,7 @@ final class Destinations implements AutoCloseable {
   private final LongSupplier nanoTime;
   private final Map<String, Integer> partitions = new ConcurrentHashMap<>();
   private final Map<String, Fault> faults = new ConcurrentHashMap<>();
+  private final Set<String> unreadable = ConcurrentHashMap.newKeySet();
 
   Destinations(LockstepConfig config, LongSupplier nanoTime) {
     Map<String, Object> settings = config.client();
@@ -49,6 +50,11 @@ final class Destinations implements AutoCloseable {
     settings.put("request.timeout.ms", (int) ANSWER.toMillis() / 2);
     this.admin = Admin.create(settings);
     this.nanoTime = nanoTime;
+  }
+
+  /** For what else must be asked about them. */
+  Admin admin() {
+    return admin;
   }
 
   /** Looks at topics now. */
@@ -61,6 +67,11 @@ final class Destinations implements AutoCloseable {
       try {
         TopicDescription topic = one.getValue().get(ANSWER.toMillis(), TimeUnit.MILLISECONDS);
         partitions.put(one.getKey(), topic.partitions().size());
+        if (isAllowed(topic, AclOperation.READ)) {
+          unreadable.remove(one.getKey());
+        } else {
+          unreadable.add(one.getKey());
+        }
         String reason = fault(topic);
         if (reason == null) {
           faults.remove(one.getKey());
@@ -91,6 +102,13 @@ final class Destinations implements AutoCloseable {
   /** Returns how many partitions a topic has; 0 when it was never seen. */
   int partitions(String topic) {
     return partitions.getOrDefault(topic, 0);
+  }
+
+  /**
+   * Tells whether a topic may be read, when it was last seen: asking would be logged as an error.
+   */
+  boolean mayBeRead(String topic) {
+    return !unreadable.contains(topic);
   }
 
   /** Returns why a topic cannot be written to; null when it can. */
@@ -142,13 +160,15 @@ final class Destinations implements AutoCloseable {
         return "its partition %d has no leader".formatted(partition.partition());
       }
     }
+    return isAllowed(topic, AclOperation.WRITE) ? null : "it may not be written to: grant WRITE";
+  }
+
+  /** Where that is not known it is tried. */
+  private static boolean isAllowed(TopicDescription topic, AclOperation operation) {
     Set<AclOperation> allowed = topic.authorizedOperations();
-    if (allowed != null
-        && !allowed.isEmpty()
-        && !allowed.contains(AclOperation.WRITE)
-        && !allowed.contains(AclOperation.ALL)) {
-      return "it may not be written to: grant WRITE";
-    }
-    return null;
+    return allowed == null
+        || allowed.isEmpty()
+        || allowed.contains(operation)
+        || allowed.contains(AclOperation.ALL);
   }
 }

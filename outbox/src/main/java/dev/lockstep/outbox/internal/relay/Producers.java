@@ -19,12 +19,15 @@ final class Producers {
 
   private Producers() {}
 
+  /** What all owners of a shard share, one after the other. */
+  static String transactionalId(RelayOptions options, int shard) {
+    return options.config().named("lockstep-outbox-" + options.name() + "-" + shard);
+  }
+
   /** The producer whose transactional id fences every earlier owner of the shard. */
   static KafkaProducer<byte[], byte[]> transactional(RelayOptions options, int shard) {
     Map<String, Object> settings = common(options);
-    settings.put(
-        "transactional.id",
-        options.config().named("lockstep-outbox-" + options.name() + "-" + shard));
+    settings.put("transactional.id", transactionalId(options, shard));
     settings.put("transaction.timeout.ms", (int) options.transactionTimeout().toMillis());
     settings.put("delivery.timeout.ms", (int) DELIVERY.toMillis());
     settings.put("request.timeout.ms", "4000");

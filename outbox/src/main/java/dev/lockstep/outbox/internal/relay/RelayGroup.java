@@ -230,7 +230,8 @@ public final class RelayGroup implements AutoCloseable {
     if (deaf != null && options.listening()) {
       notes.add("commits in other processes are found by polling: " + deaf);
     }
-    return notes;
+    running.values().forEach(shard -> notes.addAll(shard.relay().notes()));
+    return notes.stream().distinct().toList();
   }
 
   public RelayStats stats() {
@@ -251,6 +252,7 @@ public final class RelayGroup implements AutoCloseable {
       if (position != null) {
         backlogs.put(own.getKey(), Backlog.of(connection, own.getKey(), position));
       }
+      own.getValue().relay().lookAgain();
     }
     backlogs.keySet().retainAll(running.keySet());
   }

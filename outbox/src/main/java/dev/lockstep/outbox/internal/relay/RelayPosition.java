@@ -112,6 +112,18 @@ record RelayPosition(
         List.of());
   }
 
+  /** The same, of another owner. */
+  RelayPosition atEpoch(long epoch) {
+    return new RelayPosition(
+        origin, prev, window, lastSeq, maxSeq, epoch, newest, newestAt, undeleted);
+  }
+
+  /** Tells whether a row is published, or waits aside. */
+  boolean hasPassed(long xid, long seq) {
+    return (seq <= maxSeq && Seen.of(prev).sees(xid))
+        || (!window.isEmpty() && seq <= lastSeq && Seen.of(window).sees(xid));
+  }
+
   /** After a page of a reconcile. */
   RelayPosition past(List<LedgerRow> page) {
     return behind(page, prev, window, last(page, lastSeq));

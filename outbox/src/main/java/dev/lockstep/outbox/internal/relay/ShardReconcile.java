@@ -12,9 +12,11 @@ import java.sql.SQLException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.locks.LockSupport;
 import javax.sql.DataSource;
@@ -217,8 +219,16 @@ final class ShardReconcile {
       transactional.initTransactions();
       // another run that began meanwhile was fenced by this; and must not be
       Reconcile.requireStill(connection, run.source());
-      RelayPosition found =
+      HangingTransactions hanging =
+          new HangingTransactions(
+              run.options(), shard, run.topics(), run.destinations(), connection);
+      RelayPosition committed =
           PositionReader.read(run.options().config(), run.options().positionsTopic(), shard);
+      if (task == null) {
+        // what they hold is read next: absent rows come again, whatever became of them
+        hanging.endAll();
+      }
+      RelayPosition found = task == null ? committed : hanging.position(committed, connection);
       if (task != null && found.origin().equals(task.ledger())) {
         // the last commit was not answered, but came through
         return;
@@ -230,6 +240,9 @@ final class ShardReconcile {
       }
       long epoch = Math.max(found.relayEpoch(), ownerEpoch(connection)) + 1;
       RelayPosition position = found.reconciling(run.id(), epoch);
+      if (task != null) {
+        var unused = hanging.settle(rows -> behind(connection, position, rows));
+      }
       KnownTopics known = new KnownTopics(run.topics(), run.destinations(), connection);
       RowRecords records = new RowRecords(run.options().name(), run.source(), shard, epoch, known);
       try (LaneSender lane = lane(transactional, records)) {
@@ -242,6 +255,25 @@ final class ShardReconcile {
     } finally {
       transactional.close(CLOSE);
     }
+  }
+
+  /** This run sends in the order of numbers, so its position tells what it has sent. */
+  private Set<UUID> behind(Connection connection, RelayPosition position, Set<UUID> rows)
+      throws SQLException {
+    Set<UUID> behind = new HashSet<>();
+    try (PreparedStatement select =
+        connection.prepareStatement(
+            "SELECT id FROM lockstep_outbox WHERE shard = ? AND seq > ? AND id = ANY(?)")) {
+      select.setInt(1, shard);
+      select.setLong(2, position.lastSeq());
+      select.setArray(3, connection.createArrayOf("uuid", rows.toArray()));
+      try (ResultSet row = select.executeQuery()) {
+        while (row.next()) {
+          behind.add(row.getObject(1, UUID.class));
+        }
+      }
+    }
+    return behind;
   }
 
   /** Its rows are the outbox's as well; the database may have forgotten that. */

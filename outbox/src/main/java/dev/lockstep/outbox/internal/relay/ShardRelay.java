@@ -2,6 +2,7 @@ package dev.lockstep.outbox.internal.relay;
 
 import dev.lockstep.outbox.OutboxException;
 import dev.lockstep.outbox.RelayOptions;
+import dev.lockstep.outbox.internal.relay.HangingTransactions.Left;
 import dev.lockstep.outbox.internal.sql.Dialect;
 import dev.lockstep.outbox.internal.write.TopicTable;
 import java.nio.charset.StandardCharsets;
@@ -10,6 +11,7 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -28,8 +30,9 @@ import org.slf4j.LoggerFactory;
  * Owns one shard, on a thread of its own.
  *
  * <p>States: fence (initTransactions ends and fences every earlier owner), load (last position,
- * compared with the ledger), then publish until something fails; after any failure, and after every
- * outcome that is not known, it starts again at fence. Who was fenced himself gives the shard up.
+ * compared with the ledger; transactions that hang), then publish until something fails; after any
+ * failure, and after every outcome that is not known, it starts again at fence. Who was fenced
+ * himself gives the shard up.
  */
 final class ShardRelay implements Runnable {
 
@@ -40,6 +43,9 @@ final class ShardRelay implements Runnable {
   private static final long ATTEND_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
   private static final Duration CLOSE = Duration.ofSeconds(5);
   private static final int MOST_REPORTED = 100;
+
+  /** Transactions of earlier owners that hang, and were left. */
+  private record Found(HangingTransactions looked, List<Left> left) {}
 
   private final DataSource dataSource;
   private final Dialect dialect;
@@ -61,6 +67,7 @@ final class ShardRelay implements Runnable {
   private volatile @Nullable String fault;
   private volatile @Nullable RelayPosition reached;
   private volatile List<String> blocked = List.of();
+  private volatile @Nullable Found found;
 
   /**
    * @param wal follows the database's log; null: the ledger is read
@@ -115,6 +122,32 @@ final class ShardRelay implements Runnable {
 
   List<String> blocked() {
     return blocked;
+  }
+
+  /** What is not as it should be and loses nothing. */
+  List<String> notes() {
+    Found now = found;
+    if (now == null) {
+      return List.of();
+    }
+    List<String> notes = new ArrayList<>(now.left().stream().map(Left::note).toList());
+    if (!now.looked().denied().isEmpty()) {
+      notes.add(
+          "transactions that hang in %s (decision 0020) are not seen: grant READ"
+              .formatted(now.looked().denied()));
+    }
+    return notes;
+  }
+
+  /** Forgets transactions that no longer hang. Called by another thread now and then. */
+  void lookAgain() {
+    Found before = found;
+    if (before != null && !before.left().isEmpty()) {
+      List<Left> still = before.left().stream().filter(before.looked()::isOpen).toList();
+      if (before.equals(found)) {
+        found = new Found(before.looked(), still);
+      }
+    }
   }
 
   @Override
@@ -180,9 +213,16 @@ final class ShardRelay implements Runnable {
     LedgerIdentity.require(connection, options);
     transactional.initTransactions();
     state = "LOADING";
-    RelayPosition found = PositionReader.read(options.config(), options.positionsTopic(), shard);
+    HangingTransactions hanging =
+        new HangingTransactions(options, shard, topics, destinations, connection);
+    RelayPosition last =
+        hanging.position(
+            PositionReader.read(options.config(), options.positionsTopic(), shard), connection);
     requireShards(connection);
-    RelayPosition position = ledger.takeOver(found);
+    RelayPosition position = ledger.takeOver(last);
+    found =
+        new Found(
+            hanging, hanging.settle(rows -> UnpassedRows.of(connection, shard, position, rows)));
     Parked parked = new Parked(connection, shard, lane(), position.relayEpoch());
     KnownTopics known = new KnownTopics(topics, destinations, connection);
     RowRecords records =
@@ -199,8 +239,8 @@ final class ShardRelay implements Runnable {
       // from here on no earlier owner can write to the tables of rows aside either
       parked.own();
       ledger.owned(position.relayEpoch());
-      parked.forget(found.undeleted());
-      ledger.forget(found.undeleted());
+      parked.forget(last.undeleted());
+      ledger.forget(last.undeleted());
       parked.forgetAhead(position);
       RowSorter sorter = new RowSorter(known, parked.blocked(), condemned);
       Publishing publishing =

@@ -129,9 +129,14 @@ public final class TopicTable {
   /** Returns all registered topics, by name. */
   public Map<String, Topic> all() throws SQLException {
     try (Connection connection = dataSource.getConnection()) {
-      known = readAll(connection);
-      return known;
+      return all(connection);
     }
+  }
+
+  /** The same over a connection that the caller has. */
+  public Map<String, Topic> all(Connection connection) throws SQLException {
+    known = readAll(connection);
+    return known;
   }
 
   /** Returns the names of all registered topics. */

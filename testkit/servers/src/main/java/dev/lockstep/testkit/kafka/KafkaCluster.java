@@ -9,8 +9,10 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AdminClientConfig;
@@ -57,7 +59,7 @@ public final class KafkaCluster implements AutoCloseable {
                 .formatted(own.broker(), own.controller(), outside),
             "listener.security.protocol.map",
             "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,OUTSIDE:PLAINTEXT");
-    return launch(directory, List.of(own), profile, listeners, outside);
+    return launch(directory, List.of(own), profile, ports -> listeners, outside);
   }
 
   /**
@@ -73,26 +75,49 @@ public final class KafkaCluster implements AutoCloseable {
    */
   public static KafkaCluster startGuarded(
       Path directory, BrokerProfile profile, Map<String, String> users) {
-    Ports own = new Ports(1, FreePort.find(), FreePort.find(), 0);
-    String guarded = "127.0.0.1:" + FreePort.find();
-    Map<String, String> settings =
-        Map.of(
-            "listeners",
-            "PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d,GUARDED://%s"
-                .formatted(own.broker(), own.controller(), guarded),
-            "listener.security.protocol.map",
-            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,GUARDED:SASL_PLAINTEXT",
-            "sasl.enabled.mechanisms",
-            "PLAIN",
-            "listener.name.guarded.plain.sasl.jaas.config",
-            users.entrySet().stream()
-                .map(user -> "user_%s=\"%s\"".formatted(user.getKey(), user.getValue()))
-                .collect(Collectors.joining(" ", PLAIN_LOGIN, ";")),
-            "authorizer.class.name",
-            "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "super.users",
-            "User:ANONYMOUS");
-    return launch(directory, List.of(own), profile, settings, guarded);
+    return startGuarded(directory, 1, profile, users);
+  }
+
+  /**
+   * Starts the same with several brokers.
+   *
+   * @param directory where data and broker output go; created if missing
+   * @param size number of brokers, 1 or 3
+   * @param profile broker settings
+   * @param users names and passwords, letters and digits only
+   * @return the cluster, ready for clients
+   * @throws IllegalStateException when the brokers are not ready within 60 s
+   */
+  public static KafkaCluster startGuarded(
+      Path directory, int size, BrokerProfile profile, Map<String, String> users) {
+    List<Ports> ports = ports(size);
+    Map<Integer, String> guarded =
+        ports.stream().collect(Collectors.toMap(Ports::id, p -> "127.0.0.1:" + FreePort.find()));
+    return launch(
+        directory,
+        ports,
+        profile,
+        own -> guarded(own, Objects.requireNonNull(guarded.get(own.id())), users),
+        String.join(",", guarded.values()));
+  }
+
+  private static Map<String, String> guarded(Ports own, String address, Map<String, String> users) {
+    return Map.of(
+        "listeners",
+        "PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d,GUARDED://%s"
+            .formatted(own.broker(), own.controller(), address),
+        "listener.security.protocol.map",
+        "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,GUARDED:SASL_PLAINTEXT",
+        "sasl.enabled.mechanisms",
+        "PLAIN",
+        "listener.name.guarded.plain.sasl.jaas.config",
+        users.entrySet().stream()
+            .map(user -> "user_%s=\"%s\"".formatted(user.getKey(), user.getValue()))
+            .collect(Collectors.joining(" ", PLAIN_LOGIN, ";")),
+        "authorizer.class.name",
+        "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users",
+        "User:ANONYMOUS");
   }
 
   /**
@@ -138,6 +163,10 @@ public final class KafkaCluster implements AutoCloseable {
    */
   public static KafkaCluster start(
       Path directory, int size, BrokerProfile profile, Map<String, String> overrides) {
+    return launch(directory, ports(size), profile, overrides);
+  }
+
+  private static List<Ports> ports(int size) {
     if (size != 1 && size != 3) {
       throw new IllegalArgumentException("A test cluster has 1 or 3 brokers, asked for " + size);
     }
@@ -145,7 +174,7 @@ public final class KafkaCluster implements AutoCloseable {
     for (int id = 1; id <= size; id++) {
       ports.add(new Ports(id, FreePort.find(), FreePort.find(), 0));
     }
-    return launch(directory, ports, profile, overrides);
+    return ports;
   }
 
   /**
@@ -189,14 +218,14 @@ public final class KafkaCluster implements AutoCloseable {
 
   private static KafkaCluster launch(
       Path directory, List<Ports> ports, BrokerProfile profile, Map<String, String> overrides) {
-    return launch(directory, ports, profile, overrides, "");
+    return launch(directory, ports, profile, own -> overrides, "");
   }
 
   private static KafkaCluster launch(
       Path directory,
       List<Ports> ports,
       BrokerProfile profile,
-      Map<String, String> overrides,
+      Function<Ports, Map<String, String>> overrides,
       String further) {
     String clusterId = Uuid.randomUuid().toString();
     String voters =
@@ -211,7 +240,7 @@ public final class KafkaCluster implements AutoCloseable {
       Path home = directory.resolve(kind + own.id());
       Map<String, String> settings = BrokerSettings.of(own, size, voters, home);
       settings.putAll(profile.settings());
-      settings.putAll(overrides);
+      settings.putAll(overrides.apply(own));
       Node node = new Node(own, home, settings);
       node.format(clusterId);
       nodes.add(node);
