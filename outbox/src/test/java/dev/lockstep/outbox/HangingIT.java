@@ -149,7 +149,7 @@ class HangingIT {
         try (ResultSet row = statement.executeQuery("SELECT seq, id FROM lockstep_outbox")) {
           row.next();
           long seq = row.getLong("seq");
-          UUID id = Dialect.of(connection).id(row);
+          UUID id = Dialect.of(connection).id(row, 2);
           ProducerRecord<byte[], byte[]> record =
               new ProducerRecord<>(topic, 0, bytes("a"), bytes("1"));
           record

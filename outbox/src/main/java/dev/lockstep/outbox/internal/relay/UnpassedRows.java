@@ -71,7 +71,7 @@ final class UnpassedRows {
       }
       try (ResultSet row = select.executeQuery()) {
         while (row.next()) {
-          UUID id = dialect.id(row);
+          UUID id = dialect.id(row, 1);
           if (rows.contains(id)) {
             present.add(id);
           }
@@ -95,7 +95,7 @@ final class UnpassedRows {
       try (ResultSet row = select.executeQuery()) {
         while (row.next()) {
           if (!position.hasPassed(row.getLong("xid"), row.getLong("seq"))) {
-            behind.add(Dialect.POSTGRESQL.id(row));
+            behind.add(Dialect.POSTGRESQL.id(row, 1));
           }
         }
       }
