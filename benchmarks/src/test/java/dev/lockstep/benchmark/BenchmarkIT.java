@@ -70,9 +70,15 @@ class BenchmarkIT {
     assertThat(code).isZero();
     JsonNode results =
         new ObjectMapper().readTree(directory.resolve("outbox.json").toFile()).get("results");
-    // each way of each system is drained, with three metrics, or one where the database is another;
+    // each way of each system is drained, with six metrics, or four where the database is another;
     // followed, with two, are all but the limit, and Debezium once
-    assertThat(results).hasSize(10 * 3 + 1 + 9 * 2);
+    assertThat(results).hasSize(10 * 6 + 4 + 9 * 2);
+    assertThat(results)
+        .extracting(line -> line.get("metric").asText())
+        .contains(
+            "drain_cpu_us_per_row_relay_and_consumer",
+            "drain_cpu_us_per_row_broker",
+            "drain_cpu_us_per_row_database");
     assertThat(results)
         .extracting(line -> line.get("system").asText())
         .containsOnly("lockstep", "limit", "debezium", "gruelbox", "namastack", "flag-poller");
