@@ -6,6 +6,7 @@ import static org.awaitility.Awaitility.await;
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
 import dev.lockstep.schema.LockstepConfig;
+import dev.lockstep.testkit.kafka.KafkaCluster;
 import dev.lockstep.testkit.postgres.PostgresServer;
 import dev.lockstep.testkit.process.ChildJvm;
 import java.io.IOException;
@@ -146,10 +147,7 @@ class PausedHolderIT {
 
   private static void createTopic(LockstepConfig config) throws Exception {
     try (Admin admin = Admin.create(config.client())) {
-      admin
-          .createTopics(List.of(new NewTopic(TOPIC, Optional.of(1), Optional.empty())))
-          .all()
-          .get();
+      KafkaCluster.createTopics(admin, new NewTopic(TOPIC, Optional.of(1), Optional.empty()));
     }
   }
 }

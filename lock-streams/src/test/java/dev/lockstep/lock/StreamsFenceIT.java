@@ -8,7 +8,6 @@ import dev.lockstep.testkit.kafka.BrokerProfile;
 import dev.lockstep.testkit.kafka.KafkaCluster;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.List;
 import java.util.Optional;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
@@ -32,10 +31,7 @@ class StreamsFenceIT {
         KafkaCluster.start(directory.resolve("kafka"), 1, BrokerProfile.TUNED)) {
       LockstepConfig config = LockstepConfig.of(cluster.bootstrapServers());
       try (Admin admin = Admin.create(config.client())) {
-        admin
-            .createTopics(List.of(new NewTopic("writes", Optional.of(2), Optional.empty())))
-            .all()
-            .get();
+        KafkaCluster.createTopics(admin, new NewTopic("writes", Optional.of(2), Optional.empty()));
       }
       Path state = directory.resolve("state");
       try (KafkaStreams streams = stream.start(config, "writes", state)) {

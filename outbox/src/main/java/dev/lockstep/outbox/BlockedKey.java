@@ -7,10 +7,10 @@ import org.jspecify.annotations.Nullable;
  * A key, or a whole topic, whose rows wait.
  *
  * @param topic physical name
- * @param key record key; null: the whole topic
+ * @param key record key; null: the whole topic, once for each shard that blocks it
  * @param reason what Kafka said
  * @param since when it began, clock of the database
- * @param waiting rows; counted up to 10,000
+ * @param waiting rows
  */
 @SuppressWarnings("ArrayRecordComponent") // never compared
 public record BlockedKey(

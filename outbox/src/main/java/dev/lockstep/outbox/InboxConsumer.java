@@ -46,7 +46,7 @@ public final class InboxConsumer implements AutoCloseable {
     return loop.health();
   }
 
-  /** Ends the batch that is being handled and leaves the group. */
+  /** Ends the batch that is being handled and leaves the group. Waits, 20 s at most. */
   @Override
   public void close() {
     loop.close();

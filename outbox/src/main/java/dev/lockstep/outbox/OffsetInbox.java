@@ -17,7 +17,7 @@ import java.sql.SQLException;
  *
  * <p>Guarantee: what one claim has handled no other handles again, and who claimed before cannot
  * commit any more. The epoch is the row's own, since that of a consumer group begins again when the
- * group is forgotten (outbox-review, 4).
+ * group is forgotten.
  */
 public final class OffsetInbox {
 

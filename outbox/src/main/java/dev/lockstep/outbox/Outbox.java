@@ -22,7 +22,8 @@ import org.slf4j.LoggerFactory;
 /**
  * Publishes from inside database transactions. Thread-safe; one per data source.
  *
- * <p>Shape: rows of {@code lockstep_outbox} in the data source's schema (PostgreSQL 13 or newer).
+ * <p>Shape: rows of {@code lockstep_outbox} in the data source's schema (PostgreSQL 13 or newer,
+ * MariaDB 10.6, H2 2.2).
  *
  * <p>Guarantee: rolled back is never published; committed is published, nothing skipped, in commit
  * order per key: see {@link KeyOrder}. A writer never waits for Kafka.
@@ -70,7 +71,7 @@ public final class Outbox {
   /**
    * Uses a data source whose schema has the outbox tables.
    *
-   * @param dataSource PostgreSQL
+   * @param dataSource of PostgreSQL, MariaDB or H2
    */
   public Outbox(DataSource dataSource) {
     this(dataSource, KeyOrder.ROW_LOCK);
@@ -79,7 +80,7 @@ public final class Outbox {
   /**
    * Uses a data source whose schema has the outbox tables.
    *
-   * @param dataSource PostgreSQL
+   * @param dataSource of PostgreSQL, MariaDB or H2
    * @param order how messages of a key are put in the order of their commits
    */
   public Outbox(DataSource dataSource, KeyOrder order) {
@@ -89,9 +90,10 @@ public final class Outbox {
   }
 
   /**
-   * Brings the tables up to this version. Who keeps migrations with Flyway adds the location {@code
-   * classpath:dev/lockstep/outbox/migration/postgresql}; this method then finds the tables as they
-   * should be and does nothing.
+   * Brings the tables up to this version, as their owner. With Flyway run the location {@code
+   * classpath:dev/lockstep/outbox/migration/postgresql} (or {@code /mariadb}, {@code /h2}) under a
+   * history table of its own, since your scripts have a version 1 as well; this method then finds
+   * the tables as they should be and does nothing.
    *
    * @throws OutboxException when the database refuses
    */
@@ -100,16 +102,18 @@ public final class Outbox {
   }
 
   /**
-   * Makes a topic known. Its lane cannot be changed.
+   * Makes a topic known, and keeps the policy that it was registered with; at first {@link
+   * PoisonPolicy#BLOCK_KEY}. Its lane cannot be changed.
    *
    * @param topic physical name
    * @param lane how its messages leave
    * @param partitions keys are hashed modulo this, as the Layout of an input topic asks; 0: as many
    *     as the topic has
-   * @throws OutboxException when the topic is known with another lane or count
+   * @throws OutboxException when the topic is known with another lane or count, or the database
+   *     refuses
    */
   public void register(String topic, Lane lane, int partitions) {
-    register(topic, lane, partitions, PoisonPolicy.BLOCK_KEY);
+    topics.register(topic, lane, partitions, null);
   }
 
   /**
@@ -119,7 +123,8 @@ public final class Outbox {
    * @param lane how its messages leave
    * @param partitions keys are hashed modulo this; 0: as many as the topic has
    * @param onPoison what becomes of a message that Kafka refuses
-   * @throws OutboxException when the topic is known with another lane or count
+   * @throws OutboxException when the topic is known with another lane or count, or the database
+   *     refuses
    */
   public void register(String topic, Lane lane, int partitions, PoisonPolicy onPoison) {
     topics.register(topic, lane, partitions, onPoison);

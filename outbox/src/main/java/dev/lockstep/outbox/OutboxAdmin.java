@@ -20,9 +20,10 @@ import javax.sql.DataSource;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What operators do with an outbox. Works on the database alone: the relays that own the shards
- * grant the wishes within a second. Each of them is written to {@code lockstep_outbox_operation}
- * with who and why, in the same transaction. Thread-safe.
+ * What operators do with an outbox. Works on the database, and the relays that own the shards grant
+ * the wishes within a second; {@link #truncatePublished}, {@link #replay} and {@link #reconcile}
+ * ask Kafka as well. Whatever takes a principal and a reason is written with them to {@code
+ * lockstep_outbox_operation}, in the same transaction. Thread-safe.
  */
 public final class OutboxAdmin {
 
@@ -34,7 +35,9 @@ public final class OutboxAdmin {
   /**
    * Works on an outbox.
    *
-   * @param dataSource of the outbox, with the rights of an operator
+   * @param dataSource of the outbox, with the role {@code lockstep_operator}; for {@link
+   *     #truncatePublished} {@code lockstep_relay}, for {@link #reconcile} {@code
+   *     lockstep_reconciler}, for {@link #configure} the owner of the tables
    */
   public OutboxAdmin(DataSource dataSource) {
     this.dataSource = dataSource;
@@ -367,6 +370,8 @@ public final class OutboxAdmin {
    * @param principal who wants it, 1 to 256 characters
    * @param reason why, 1 to 2,000 characters
    * @throws SQLException when the ledger has rows, or a number is out of bounds
+   * @throws OutboxException the same on MariaDB and H2, where segments are not looked at and the
+   *     change is not one transaction: stop writers too
    */
   public void configure(int shards, int segments, Duration each, String principal, String reason)
       throws SQLException {

@@ -19,8 +19,8 @@ import java.util.concurrent.TimeUnit;
  * shards: add them up.
  *
  * <p>Inbox: {@code lockstep.inbox.healthy} (1 or 0), {@code lockstep.inbox.waiting} (partitions
- * that wait behind a message that was refused), {@code lockstep.inbox.handled}, {@code
- * lockstep.inbox.repeats}, {@code lockstep.inbox.parked} (counters of messages).
+ * that wait, whatever for), {@code lockstep.inbox.handled}, {@code lockstep.inbox.repeats}, {@code
+ * lockstep.inbox.parked} (counters of messages).
  */
 public final class OutboxMetrics {
 
@@ -32,7 +32,7 @@ public final class OutboxMetrics {
   /**
    * Makes the meters of a relay.
    *
-   * @param relay what to measure; kept as long as the registry keeps its meters
+   * @param relay what to measure; a registry holds it weakly, so keep it yourself
    * @param tags added to each meter: key, value, key, value, ...
    * @return binder for a registry
    */
@@ -79,7 +79,7 @@ public final class OutboxMetrics {
   /**
    * Makes the meters of an inbox consumer.
    *
-   * @param consumer what to measure; kept as long as the registry keeps its meters
+   * @param consumer what to measure; a registry holds it weakly, so keep it yourself
    * @param tags added to each meter: key, value, key, value, ...
    * @return binder for a registry
    */

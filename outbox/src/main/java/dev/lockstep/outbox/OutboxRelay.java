@@ -32,7 +32,8 @@ public final class OutboxRelay implements AutoCloseable {
    * @return the running relay
    * @throws OutboxException when the position topic is missing, has another partition count, or is
    *     not the one that the outbox was published with: a cluster or topic made anew would get
-   *     everything in the ledger again
+   *     everything in the ledger again. Also when a registered topic never was, the database or
+   *     (for 20 s) Kafka does not answer, the log cannot be followed, or a reconcile is under way
    */
   public static OutboxRelay start(Outbox outbox, RelayOptions options) {
     RelayGroup group =
@@ -66,7 +67,7 @@ public final class OutboxRelay implements AutoCloseable {
     return group.stats();
   }
 
-  /** Finishes what is in flight, hands the shards over and ends. */
+  /** Finishes what is in flight, hands the shards over and ends. Waits; 20 s for each shard. */
   @Override
   public void close() {
     closing.run();

@@ -7,7 +7,8 @@ package dev.lockstep.outbox;
 public enum PoisonPolicy {
   /**
    * The row and all later ones of its key wait in {@code lockstep_outbox_parked} until an operator
-   * unblocks the key; other keys go on. A row without a key is parked alone.
+   * unblocks the key; other keys go on, up to 1,000 of a shard: then the whole topic waits until it
+   * is unblocked. A row without a key is parked alone.
    */
   BLOCK_KEY(0),
 

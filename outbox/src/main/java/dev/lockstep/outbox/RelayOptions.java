@@ -14,9 +14,10 @@ import java.util.regex.Pattern;
  * @param name name of the outbox: part of topic, group and transactional ids. Lower case letters,
  *     digits, dashes
  * @param shards of each lane, 1 to 64; what the ledger was configured with
- * @param pageRows most rows in one Kafka transaction or express flush, 1 to 100,000; a page also
- *     ends at 8 MiB, and shrinks while it takes longer than a quarter of {@code transactionTimeout}
- * @param longestPoll longest pause between polls of an idle outbox
+ * @param pageRows most rows that are read at a time, 1 to 100,000; a page also ends at 8 MiB. Up to
+ *     eight pages of a backlog are one Kafka transaction or express flush; both shrink while that
+ *     takes longer than a quarter of {@code transactionTimeout}
+ * @param longestPoll longest pause between polls of an idle outbox, at least 2 ms
  * @param transactionTimeout after which Kafka ends the transaction of a dead relay, 5 s to 15 min
  * @param wal where the database's log is followed; empty: the ledger is read
  * @param listening whether it listens for commits of {@link Outbox#notifyRelays}, over a connection
@@ -49,7 +50,7 @@ public record RelayOptions(
     if (longestPoll.toMillis() < 2) {
       faults.add("longestPoll must be at least 2 ms, is " + longestPoll);
     }
-    if (transactionTimeout.toMillis() < 5_000 || transactionTimeout.toMinutes() > 15) {
+    if (transactionTimeout.toMillis() < 5_000 || transactionTimeout.toMillis() > 900_000) {
       faults.add(
           "transactionTimeout must be 5 s to 15 min, the brokers' default limit, is "
               + transactionTimeout);
@@ -93,7 +94,8 @@ public record RelayOptions(
   /**
    * Returns options with other pages.
    *
-   * @param rows most rows in one Kafka transaction
+   * @param rows most rows that are read at a time. Up to eight such pages of a backlog, 16 MiB and
+   *     one page at most, are one Kafka transaction (decision 0021)
    * @return changed copy
    */
   public RelayOptions withPageRows(int rows) {

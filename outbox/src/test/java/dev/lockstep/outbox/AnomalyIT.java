@@ -228,14 +228,16 @@ class AnomalyIT {
             directory.resolve(world.options.name() + "-" + place + ".log"),
             List.of("-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
             RelayMain.class.getName(),
-            processArguments(world)));
+            processArguments(world, place)));
   }
 
-  private static List<String> processArguments(OutboxWorld world) {
+  /** One of them makes several small pages of a backlog, and they go out together. */
+  private static List<String> processArguments(OutboxWorld world, String place) {
     List<String> arguments = new ArrayList<>();
     arguments.add(cluster.bootstrapServers());
     arguments.add(world.options.name());
     arguments.add(world.dataSource.getJdbcUrl());
+    arguments.add(place.equals("left") ? "2500" : "25");
     if (world.options.wal().isPresent()) {
       arguments.add("wal");
     }

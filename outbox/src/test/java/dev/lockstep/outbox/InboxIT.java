@@ -1,5 +1,6 @@
 package dev.lockstep.outbox;
 
+import static dev.lockstep.outbox.OutboxWorld.bytes;
 import static dev.lockstep.outbox.OutboxWorld.message;
 import static dev.lockstep.outbox.OutboxWorld.soon;
 import static java.nio.charset.StandardCharsets.UTF_8;
@@ -22,6 +23,7 @@ import java.time.Instant;
 import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -31,7 +33,11 @@ import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -253,6 +259,34 @@ class InboxIT extends InboxServers {
   }
 
   @Test
+  void messageThatWasSentAndAbortedIsNotHandled() throws Exception {
+    List<String> handled = Collections.synchronizedList(new ArrayList<>());
+    try (OutboxWorld world = world(TestDatabase.Kind.POSTGRESQL);
+        OutboxRelay relay = relay(world, Lane.EXACTLY_ONCE)) {
+      String topic = topic(world);
+      Map<String, Object> settings = world.config.client();
+      settings.put("transactional.id", topic);
+      try (KafkaProducer<byte[], byte[]> producer =
+          new KafkaProducer<>(settings, new ByteArraySerializer(), new ByteArraySerializer())) {
+        producer.initTransactions();
+        producer.beginTransaction();
+        producer.send(new ProducerRecord<>(topic, 0, bytes("a"), bytes("aborted"))).get();
+        producer.abortTransaction();
+      }
+      world.publish(message(topic, "a", "1").toPartition(0));
+      try (InboxConsumer consumer =
+          InboxConsumer.start(
+              world.outbox,
+              options(world, Mode.OFFSETS),
+              (tx, record) -> handled.add(text(record.value())))) {
+        soon(() -> assertThat(handled).containsExactly("1"));
+        assertThat(consumer.health().isHealthy()).isTrue();
+      }
+      assertThat(relay.health().isHealthy()).isTrue();
+    }
+  }
+
+  @Test
   void recordsThatWereDeletedUnhandledStopTheirPartitionWithTheRange() throws Exception {
     List<String> handled = Collections.synchronizedList(new ArrayList<>());
     InboxHandler handler = (tx, record) -> handled.add(text(record.value()));
@@ -289,6 +323,64 @@ class InboxIT extends InboxServers {
       }
       assertThat(relay.health().isHealthy()).isTrue();
     }
+  }
+
+  /** Found by a reader of the reference: ids went on behind the gap, and nobody was told. */
+  @Test
+  void recordsThatWereDeletedUnhandledStopTheirPartitionWhereIdsAreKept() throws Exception {
+    List<String> handled = Collections.synchronizedList(new ArrayList<>());
+    InboxHandler handler = (tx, record) -> handled.add(text(record.value()));
+    try (OutboxWorld world = world(TestDatabase.Kind.POSTGRESQL);
+        OutboxRelay relay = relay(world, Lane.EXPRESS)) {
+      String topic = topic(world);
+      TopicPartition gap = new TopicPartition(topic, 0);
+      InboxOptions options = options(world, Mode.IDS);
+      world.publish(message(topic, "a", "1").toPartition(0));
+      try (InboxConsumer consumer = InboxConsumer.start(world.outbox, options, handler)) {
+        soon(() -> assertThat(handled).containsExactly("1"));
+        soon(() -> assertThat(committed(world, options)).containsEntry(gap, 1L));
+        assertThat(consumer.health().isHealthy()).isTrue();
+      }
+      world.publish(
+          message(topic, "a", "2").toPartition(0), message(topic, "b", "3").toPartition(1));
+      soon(() -> assertThat(world.records(topic)).hasSize(3));
+      world.kafka().deleteRecords(Map.of(gap, RecordsToDelete.beforeOffset(2))).all().get();
+      try (InboxConsumer consumer = InboxConsumer.start(world.outbox, options, handler)) {
+        soon(() -> assertThat(handled).containsExactly("1", "3"));
+        soon(
+            () ->
+                assertThat(consumer.health().faults())
+                    .hasEntrySatisfying(
+                        gap.toString(),
+                        fault ->
+                            assertThat(fault)
+                                .contains("offsets 1 to 1 were deleted before they were handled")
+                                .contains("--reset-offsets --to-offset 2")));
+      }
+      world
+          .kafka()
+          .alterConsumerGroupOffsets(options.consumer(), Map.of(gap, new OffsetAndMetadata(2)))
+          .all()
+          .get();
+      try (InboxConsumer consumer = InboxConsumer.start(world.outbox, options, handler)) {
+        world.publish(message(topic, "a", "4").toPartition(0));
+        soon(() -> assertThat(handled).containsExactly("1", "3", "4"));
+        assertThat(consumer.health().isHealthy()).isTrue();
+      }
+      assertThat(relay.health().isHealthy()).isTrue();
+    }
+  }
+
+  private static Map<TopicPartition, Long> committed(OutboxWorld world, InboxOptions options)
+      throws Exception {
+    Map<TopicPartition, Long> offsets = new HashMap<>();
+    world
+        .kafka()
+        .listConsumerGroupOffsets(options.consumer())
+        .partitionsToOffsetAndMetadata()
+        .get()
+        .forEach((partition, offset) -> offsets.put(partition, offset.offset()));
+    return offsets;
   }
 
   @Test

@@ -123,9 +123,16 @@ class OperationsIT {
         assertThat(LockstepHeaders.text(first.headers(), LockstepHeaders.REPLAY))
             .startsWith("replayed of ");
         assertThat(LockstepHeaders.text(first.headers(), "who")).isEqualTo("x");
-        assertThat(LockstepHeaders.text(first.headers(), LockstepHeaders.CE_ID))
-            .isEqualTo(
-                LockstepHeaders.text(world.records(topic).get(1).headers(), LockstepHeaders.CE_ID));
+        for (String header :
+            List.of(
+                LockstepHeaders.CE_SPECVERSION,
+                LockstepHeaders.CE_SOURCE,
+                LockstepHeaders.CE_ID,
+                LockstepHeaders.CE_TIME)) {
+          assertThat(LockstepHeaders.text(first.headers(), header))
+              .isNotNull()
+              .isEqualTo(LockstepHeaders.text(world.records(topic).get(1).headers(), header));
+        }
         assertThat(RowSource.of(first.headers()).row())
             .isEqualTo(RowSource.of(world.records(topic).get(1).headers()).row());
         assertThat(RowSource.of(first.headers()).n()).isZero();

@@ -44,6 +44,7 @@ import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -63,6 +64,7 @@ class OutboxIT {
   private Outbox outbox;
   private RelayOptions options;
   private String topic;
+  private OutboxRelay lastRelay;
 
   @BeforeAll
   static void startServers() {
@@ -74,6 +76,15 @@ class OutboxIT {
   static void stopServers() {
     postgres.close();
     cluster.close();
+  }
+
+  /** A server takes a hundred connections: pools of all tests together are too many. */
+  @AfterEach
+  void closeOutbox() {
+    if (lastRelay != null) {
+      lastRelay.close();
+    }
+    dataSource.close();
   }
 
   @BeforeEach
@@ -89,20 +100,22 @@ class OutboxIT {
     LockstepConfig config = LockstepConfig.of(cluster.bootstrapServers());
     options = RelayOptions.of(config, name.substring(0, Math.min(60, name.length())));
     topic = "out-" + name;
-    try (Admin admin = Admin.create(config.client());
-        Connection connection = dataSource.getConnection();
+    createTopics(config);
+    try (Connection connection = dataSource.getConnection();
         Statement statement = connection.createStatement()) {
-      admin
-          .createTopics(
-              List.of(
-                  new NewTopic(topic, Optional.of(3), Optional.empty()),
-                  new NewTopic(options.positionsTopic(), Optional.of(4), Optional.empty())))
-          .all()
-          .get();
       statement.execute("CREATE TABLE account (key text PRIMARY KEY, version bigint NOT NULL)");
       for (int i = 0; i < KEYS; i++) {
         statement.execute("INSERT INTO account VALUES ('key-" + i + "', 0)");
       }
+    }
+  }
+
+  private void createTopics(LockstepConfig config) {
+    try (Admin admin = Admin.create(config.client())) {
+      KafkaCluster.createTopics(
+          admin,
+          new NewTopic(topic, Optional.of(3), Optional.empty()),
+          new NewTopic(options.positionsTopic(), Optional.of(4), Optional.empty()));
     }
   }
 
@@ -208,7 +221,7 @@ class OutboxIT {
         directory.resolve(place + ".log"),
         List.of("-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
         RelayMain.class.getName(),
-        List.of(cluster.bootstrapServers(), options.name(), dataSource.getJdbcUrl()));
+        List.of(cluster.bootstrapServers(), options.name(), dataSource.getJdbcUrl(), "100"));
   }
 
   @Test
@@ -328,11 +341,8 @@ class OutboxIT {
       await()
           .atMost(Duration.ofSeconds(20))
           .until(() -> !admin.listTopics().names().get().contains(options.positionsTopic()));
-      admin
-          .createTopics(
-              List.of(new NewTopic(options.positionsTopic(), Optional.of(4), Optional.empty())))
-          .all()
-          .get();
+      KafkaCluster.createTopics(
+          admin, new NewTopic(options.positionsTopic(), Optional.of(4), Optional.empty()));
     }
 
     assertThatThrownBy(() -> OutboxRelay.start(outbox, options))
@@ -342,6 +352,22 @@ class OutboxIT {
     try (Connection connection = dataSource.getConnection();
         Statement statement = connection.createStatement()) {
       statement.execute("UPDATE lockstep_outbox_meta SET positions_topic_id = NULL");
+    }
+    OutboxRelay.start(outbox, options).close();
+  }
+
+  /** It knows nothing of what was published to the other one. */
+  @Test
+  void anotherKafkaClusterIsRefused(@TempDir Path elsewhere) throws Exception {
+    outbox.register(topic, Lane.EXACTLY_ONCE, 0);
+    OutboxRelay.start(outbox, options).close();
+    try (KafkaCluster other = KafkaCluster.start(elsewhere, 1, BrokerProfile.TUNED)) {
+      LockstepConfig there = LockstepConfig.of(other.bootstrapServers());
+      createTopics(there);
+
+      assertThatThrownBy(() -> OutboxRelay.start(outbox, RelayOptions.of(there, options.name())))
+          .isInstanceOf(OutboxException.class)
+          .hasMessageContaining("would publish everything in the ledger again");
     }
     OutboxRelay.start(outbox, options).close();
   }
@@ -390,8 +416,6 @@ class OutboxIT {
       relay.close();
     }
   }
-
-  private OutboxRelay lastRelay;
 
   private Callable<Void> writer(Random random, int transactions) {
     return () -> {
@@ -478,7 +502,6 @@ class OutboxIT {
       seen.put(value[0], Long.parseLong(value[1]));
     }
     assertThat(seen).isEqualTo(committed);
-    lastRelay.close();
   }
 
   private static List<ConsumerRecord<byte[], byte[]>> firstByRow(

@@ -109,10 +109,9 @@ final class OutboxWorld implements AutoCloseable {
     return kafka;
   }
 
-  String createTopic(String topic, int partitions, Map<String, String> settings)
-      throws ExecutionException, InterruptedException {
-    NewTopic wanted = new NewTopic(topic, Optional.of(partitions), Optional.empty());
-    kafka.createTopics(List.of(wanted.configs(settings))).all().get();
+  String createTopic(String topic, int partitions, Map<String, String> settings) {
+    KafkaCluster.createTopics(
+        kafka, new NewTopic(topic, Optional.of(partitions), Optional.empty()).configs(settings));
     return topic;
   }
 

@@ -8,7 +8,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 
-/** A relay in a process of its own: {@code bootstrap name jdbcUrl [wal]}. */
+/** A relay in a process of its own: {@code bootstrap name jdbcUrl pageRows [wal]}. */
 public final class RelayMain {
 
   private RelayMain() {}
@@ -16,9 +16,11 @@ public final class RelayMain {
   public static void main(String[] args) throws InterruptedException {
     HikariConfig pool = new HikariConfig();
     pool.setJdbcUrl(args[2]);
-    RelayOptions ledger = RelayOptions.of(LockstepConfig.of(args[0]), args[1]);
+    RelayOptions ledger =
+        RelayOptions.of(LockstepConfig.of(args[0]), args[1])
+            .withPageRows(Integer.parseInt(args[3]));
     RelayOptions options =
-        args.length == 3 ? ledger : ledger.withWal(WalSource.of(args[2], new Properties()));
+        args.length == 4 ? ledger : ledger.withWal(WalSource.of(args[2], new Properties()));
     OutboxRelay relay = start(new Outbox(new HikariDataSource(pool)), options);
     Runtime.getRuntime().addShutdownHook(new Thread(relay::close));
     new CountDownLatch(1).await();

@@ -145,9 +145,9 @@ class WalIT {
     }
   }
 
-  private static RelayOptions sample(LockstepConfig config, String url, Properties user) {
+  private static RelayOptions sample(LockstepConfig config, String url, Properties properties) {
     // tag::wal[]
-    RelayOptions options = RelayOptions.of(config, "orders").withWal(WalSource.of(url, user));
+    RelayOptions options = RelayOptions.of(config, "orders").withWal(WalSource.of(url, properties));
     // end::wal[]
     return options;
   }

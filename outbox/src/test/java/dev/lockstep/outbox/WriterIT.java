@@ -82,20 +82,35 @@ class WriterIT {
   }
 
   @Test
-  void flywayMigratesAsTheOutboxDoes() throws Exception {
+  void flywayMigratesAsTheOutboxDoes(@TempDir Path scripts) throws Exception {
     HikariConfig config = new HikariConfig();
     config.setJdbcUrl(postgres.createDatabase("flyway"));
-    try (HikariDataSource empty = new HikariDataSource(config)) {
+    try (HikariDataSource own = new HikariDataSource(config);
+        Connection connection = own.getConnection();
+        Statement statement = connection.createStatement()) {
+      // a service has a version 1 of its own
+      Files.writeString(scripts.resolve("V1__account.sql"), "CREATE TABLE account (id text);");
+      Flyway.configure().dataSource(own).locations("filesystem:" + scripts).load().migrate();
       Flyway.configure()
-          .dataSource(empty)
+          .dataSource(own)
           .locations("classpath:dev/lockstep/outbox/migration/postgresql")
+          .table("lockstep_outbox_history")
+          .baselineOnMigrate(true)
+          .baselineVersion("0")
           .load()
           .migrate();
-      Outbox migrated = new Outbox(empty);
+      statement.execute("SELECT id FROM account");
+      Outbox migrated = new Outbox(own);
       migrated.migrate();
+      migrated.register(TOPIC, Lane.EXACTLY_ONCE, 0, PoisonPolicy.PARK);
       migrated.register(TOPIC, Lane.EXACTLY_ONCE, 0);
+      try (ResultSet policy =
+          statement.executeQuery("SELECT on_poison FROM lockstep_outbox_topic")) {
+        policy.next();
+        assertThat(policy.getInt(1)).as("kept").isEqualTo(PoisonPolicy.PARK.code());
+      }
       migrated.inTransaction(tx -> tx.publish(message(TOPIC, "a", "1")));
-      assertThat(new OutboxAdmin(empty).status().rows()).isEqualTo(1);
+      assertThat(new OutboxAdmin(own).status().rows()).isEqualTo(1);
     }
   }
 

@@ -8,7 +8,6 @@ import dev.lockstep.testkit.postgres.PostgresServer;
 import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.ResultSet;
-import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.apache.kafka.clients.admin.Admin;
@@ -24,10 +23,7 @@ class ServersIT {
   void brokerKeepsItsTopicsAcrossAKill() throws Exception {
     try (KafkaCluster cluster = KafkaCluster.start(directory, 1, BrokerProfile.TUNED);
         Admin admin = Admin.create(Map.of("bootstrap.servers", cluster.bootstrapServers()))) {
-      admin
-          .createTopics(List.of(new NewTopic("kept", Optional.of(3), Optional.empty())))
-          .all()
-          .get();
+      KafkaCluster.createTopics(admin, new NewTopic("kept", Optional.of(3), Optional.empty()));
 
       cluster.node(1).kill();
       cluster.node(1).restart();

@@ -17,9 +17,14 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 final class ById implements Taken {
 
   private final Inbox inbox;
+  private long next;
 
-  ById(Inbox inbox) {
+  /**
+   * @param next offset that its group has in Kafka
+   */
+  ById(Inbox inbox, long next) {
     this.inbox = inbox;
+    this.next = next;
   }
 
   @Override
@@ -35,12 +40,12 @@ final class ById implements Taken {
 
   @Override
   public long next() {
-    return 0;
+    return next;
   }
 
   @Override
   public void reached(long nextOffset) {
-    // the offset is Kafka's
+    next = Math.max(next, nextOffset);
   }
 
   @Override

@@ -1,6 +1,8 @@
 package dev.lockstep.outbox.internal.inbox;
 
+import dev.lockstep.outbox.Inbox;
 import dev.lockstep.outbox.InboxOptions;
+import dev.lockstep.outbox.InboxOptions.Mode;
 import dev.lockstep.outbox.OffsetInbox;
 import dev.lockstep.outbox.OffsetInbox.Claim;
 import dev.lockstep.outbox.Outbox;
@@ -10,11 +12,13 @@ import java.sql.SQLException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Objects;
+import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.consumer.Consumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.TopicPartition;
 import org.jspecify.annotations.Nullable;
 
@@ -24,24 +28,43 @@ final class Claims {
   private static final Duration ANSWER = Duration.ofSeconds(5);
   private static final long DESCRIBED_SECONDS = 20;
 
+  /**
+   * Where a partition goes on.
+   *
+   * @param next offset that comes next
+   */
+  record Start(long next, Taken taken) {}
+
   private final Outbox outbox;
   private final InboxOptions options;
   private final OffsetInbox offsets;
+  private final Inbox ids;
   private final Consumer<byte[], byte[]> consumer;
 
   Claims(Outbox outbox, InboxOptions options, Consumer<byte[], byte[]> consumer) {
     this.outbox = outbox;
     this.options = options;
     this.offsets = new OffsetInbox(options.consumer());
+    this.ids = new Inbox(options.consumer());
     this.consumer = consumer;
   }
 
   /**
-   * Claims a partition that was assigned.
+   * Claims a partition that was assigned. With ids the offset is the group's, in Kafka.
    *
    * @throws SQLException from the database; or whoever claimed before stands still in a transaction
    */
-  Claim claim(TopicPartition partition) throws SQLException {
+  Start claim(TopicPartition partition) throws SQLException {
+    if (options.mode() == Mode.IDS) {
+      OffsetAndMetadata committed = consumer.committed(Set.of(partition), ANSWER).get(partition);
+      long next = committed == null ? beginning(partition) : committed.offset();
+      return new Start(next, new ById(ids, next));
+    }
+    Claim claim = claimOffset(partition);
+    return new Start(claim.nextOffset(), new ByOffset(offsets, claim));
+  }
+
+  private Claim claimOffset(TopicPartition partition) throws SQLException {
     String topicId = topicId(partition.topic());
     return outbox.callInTransaction(
         tx -> {
@@ -55,10 +78,6 @@ final class Claims {
         });
   }
 
-  Taken taken(Claim claim) {
-    return new ByOffset(offsets, claim);
-  }
-
   private long beginning(TopicPartition partition) {
     return consumer.beginningOffsets(List.of(partition), ANSWER).getOrDefault(partition, 0L);
   }
@@ -67,14 +86,26 @@ final class Claims {
   @Nullable String missing(TopicPartition partition, long next) {
     long beginning = beginning(partition);
     if (next < beginning) {
-      return "offsets %d to %d were deleted before they were handled; if that is accepted, set next_offset of lockstep_inbox_offset to %d"
-          .formatted(next, beginning - 1, beginning);
+      return "offsets %d to %d were deleted before they were handled; if that is accepted, %s"
+          .formatted(next, beginning - 1, accepting(partition, beginning));
     }
     long end = consumer.endOffsets(List.of(partition), ANSWER).getOrDefault(partition, next);
     return next > end
-        ? "the topic ends at %d, %d was handled: it lost its end; if that is accepted, set next_offset of lockstep_inbox_offset to %d"
-            .formatted(end, next, end)
+        ? "the topic ends at %d, %d was handled: it lost its end; if that is accepted, %s"
+            .formatted(end, next, accepting(partition, end))
         : null;
+  }
+
+  private String accepting(TopicPartition partition, long offset) {
+    return options.mode() == Mode.OFFSETS
+        ? "set next_offset of lockstep_inbox_offset to " + offset
+        : "stop this consumer and run 'kafka-consumer-groups --bootstrap-server %s --group %s --topic %s:%d --reset-offsets --to-offset %d --execute'"
+            .formatted(
+                options.config().bootstrapServers(),
+                options.config().named(options.consumer()),
+                partition.topic(),
+                partition.partition(),
+                offset);
   }
 
   private String topicId(String topic) {

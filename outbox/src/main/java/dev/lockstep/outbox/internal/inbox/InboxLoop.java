@@ -1,13 +1,11 @@
 package dev.lockstep.outbox.internal.inbox;
 
 import dev.lockstep.outbox.ClaimLostException;
-import dev.lockstep.outbox.Inbox;
 import dev.lockstep.outbox.InboxHandler;
 import dev.lockstep.outbox.InboxHealth;
 import dev.lockstep.outbox.InboxOptions;
 import dev.lockstep.outbox.InboxOptions.Mode;
 import dev.lockstep.outbox.Lane;
-import dev.lockstep.outbox.OffsetInbox.Claim;
 import dev.lockstep.outbox.Outbox;
 import dev.lockstep.outbox.OutboxException;
 import dev.lockstep.outbox.internal.inbox.Batch.Outcome;
@@ -66,7 +64,6 @@ public final class InboxLoop implements AutoCloseable {
   private final Batch batch;
   private final Retries retries;
   private final Claims claims;
-  private final Inbox ids;
   private final KafkaConsumer<byte[], byte[]> consumer;
   private final Thread thread;
   private final Map<TopicPartition, Taken> owned = new HashMap<>();
@@ -87,15 +84,14 @@ public final class InboxLoop implements AutoCloseable {
     this.options = options;
     this.batch = new Batch(outbox, options, handler, System::nanoTime);
     this.retries = new Retries(outbox, options, handler);
-    this.ids = new Inbox(options.consumer());
     Map<String, Object> settings = options.config().client();
     settings.put("group.id", options.config().named(options.consumer()));
     // sends that were aborted are no messages
     settings.put("isolation.level", "read_committed");
     settings.put("enable.auto.commit", "false");
     settings.put("max.poll.records", options.batch());
-    // with offsets of our own a jump must be said, never made
-    settings.put("auto.offset.reset", options.mode() == Mode.OFFSETS ? "none" : "earliest");
+    // a jump must be said, never made
+    settings.put("auto.offset.reset", "none");
     this.consumer =
         new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer());
     this.claims = new Claims(outbox, options, consumer);
@@ -252,7 +248,7 @@ public final class InboxLoop implements AutoCloseable {
   private void passMarkers() {
     for (Map.Entry<TopicPartition, Taken> one : owned.entrySet()) {
       Taken taken = one.getValue();
-      if (options.mode() == Mode.IDS || waiting.containsKey(one.getKey())) {
+      if (waiting.containsKey(one.getKey())) {
         continue;
       }
       long position = consumer.position(one.getKey());
@@ -265,6 +261,7 @@ public final class InboxLoop implements AutoCloseable {
               taken.begin(tx);
               taken.end(tx, position);
             });
+        commit(one.getKey(), position);
         taken.reached(position);
       } catch (SQLException e) {
         LOG.debug("{} is moved behind its markers later", one.getKey(), e);
@@ -365,15 +362,15 @@ public final class InboxLoop implements AutoCloseable {
     unclaimed.add(partition);
     consumer.pause(List.of(partition));
     try {
-      Claim claim = claims.claim(partition);
-      consumer.seek(partition, claim.nextOffset());
-      String missing = claims.missing(partition, claim.nextOffset());
+      Claims.Start start = claims.claim(partition);
+      consumer.seek(partition, start.next());
+      String missing = claims.missing(partition, start.next());
       if (missing != null) {
         faults.put(partition.toString(), missing);
         LOG.error("{} of '{}': {}", partition, options.consumer(), missing);
         return;
       }
-      owned.put(partition, claims.taken(claim));
+      owned.put(partition, start.taken());
       unclaimed.remove(partition);
       faults.remove(partition.toString());
       consumer.resume(List.of(partition));
@@ -389,13 +386,9 @@ public final class InboxLoop implements AutoCloseable {
     @Override
     public void onPartitionsAssigned(Collection<TopicPartition> partitions) {
       for (TopicPartition partition : partitions) {
-        if (options.mode() == Mode.IDS) {
-          owned.put(partition, new ById(ids));
-        } else {
-          // without a position of its own the poll would fail for all
-          consumer.seek(partition, 0);
-          claim(partition);
-        }
+        // without a position of its own the poll would fail for all
+        consumer.seek(partition, 0);
+        claim(partition);
       }
     }
 

@@ -13,7 +13,7 @@ interface Taken {
   /** Tells whether a message is new, and remembers it with the transaction. */
   boolean isNew(OutboxTransaction tx, ConsumerRecord<byte[], byte[]> record) throws SQLException;
 
-  /** Where it stands, as far as this consumer knows; 0: it keeps no offsets. */
+  /** Where it stands, as far as this consumer knows. */
   long next();
 
   /** The transaction of {@link #end} is committed. */

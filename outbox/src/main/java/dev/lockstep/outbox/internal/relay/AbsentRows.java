@@ -135,11 +135,6 @@ final class AbsentRows implements Ledger {
   }
 
   @Override
-  public void published(List<LedgerRow> rows) {
-    // they stay in the ledger
-  }
-
-  @Override
   public void forget(List<String> undeleted) {
     // nothing was deleted
   }

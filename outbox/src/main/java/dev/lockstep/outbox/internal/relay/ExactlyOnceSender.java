@@ -11,7 +11,7 @@ import org.jspecify.annotations.Nullable;
 /** Rows and position in one Kafka transaction. */
 final class ExactlyOnceSender implements LaneSender {
 
-  private record Failed(LedgerRow row, Exception cause) {}
+  private record Failed(RowName row, Exception cause) {}
 
   private final KafkaProducer<byte[], byte[]> producer;
   private final RowRecords records;
@@ -27,31 +27,22 @@ final class ExactlyOnceSender implements LaneSender {
   }
 
   @Override
-  public void commit(List<LedgerRow> rows, RelayPosition position, Runnable meanwhile) {
-    AtomicReference<@Nullable Failed> first = new AtomicReference<>();
-    ProducerRecord<byte[], byte[]> positionRecord = positions.apply(position);
+  public void commit(Batch first, Further further) {
+    AtomicReference<@Nullable Failed> firstFailed = new AtomicReference<>();
+    RelayPosition last = first.position();
     records.begin();
     producer.beginTransaction();
     try {
-      for (LedgerRow row : rows) {
-        // a failed send fails the commit: commitTransaction waits for all and throws the first
-        var unused =
-            producer.send(
-                records.of(row),
-                (metadata, error) -> {
-                  if (error != null) {
-                    first.compareAndSet(null, new Failed(row, error));
-                  }
-                });
+      for (Batch batch = first; batch != null; batch = further.next()) {
+        send(batch.rows(), firstFailed);
+        last = batch.position();
       }
-      var unused = producer.send(positionRecord);
-      meanwhile.run();
+      var unused = producer.send(positions.apply(last));
       producer.commitTransaction();
     } catch (KafkaException e) {
-      Failed failed = first.get();
+      Failed failed = firstFailed.get();
       Throwable cause = failed == null ? e : failed.cause();
-      SendFailure failure = SendFailure.of(cause);
-      if (failure != SendFailure.RECORD && failure != SendFailure.TOPIC) {
+      if (!isRefusal(cause)) {
         if (failed != null && failed.cause() != e) {
           // says more: a record that timed out leaves the producer with no reason of its own
           e.addSuppressed(failed.cause());
@@ -60,11 +51,36 @@ final class ExactlyOnceSender implements LaneSender {
       }
       // throws when the producer cannot go on: then the caller starts again
       producer.abortTransaction();
-      failed = first.get();
       records.rollback();
+      failed = firstFailed.get();
+      if (failed != null && isRefusal(failed.cause())) {
+        // the commit may fail before it is told which record is to blame
+        cause = failed.cause();
+      }
       // rows that were still on their way fail with what befell the position
-      boolean isPosition = SendFailure.unauthorizedTopics(cause).contains(positionRecord.topic());
+      boolean isPosition =
+          SendFailure.unauthorizedTopics(cause).contains(positions.apply(last).topic());
       throw new RefusedException(failed == null || isPosition ? null : failed.row(), true, cause);
+    }
+  }
+
+  private static boolean isRefusal(Throwable cause) {
+    SendFailure failure = SendFailure.of(cause);
+    return failure == SendFailure.RECORD || failure == SendFailure.TOPIC;
+  }
+
+  private void send(List<LedgerRow> rows, AtomicReference<@Nullable Failed> firstFailed) {
+    for (LedgerRow row : rows) {
+      RowName name = RowName.of(row);
+      // a failed send fails the commit: commitTransaction waits for all and throws the first
+      var unused =
+          producer.send(
+              records.of(row),
+              (metadata, error) -> {
+                if (error != null) {
+                  firstFailed.compareAndSet(null, new Failed(name, error));
+                }
+              });
     }
   }
 

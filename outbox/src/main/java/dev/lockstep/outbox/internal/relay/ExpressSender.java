@@ -2,7 +2,6 @@ package dev.lockstep.outbox.internal.relay;
 
 import dev.lockstep.outbox.RelayOptions;
 import java.time.Duration;
-import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Function;
@@ -13,8 +12,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Rows at once by a plain idempotent producer with one request in flight, closed at its first
- * failure; the position follows in a small transaction of its own, at most 50 ms or 1,000 rows
- * behind.
+ * failure; the position follows in a small transaction of its own, behind a commit of 1,000 rows or
+ * more, else 50 ms behind at most.
  *
  * <p>The position is written under the shard's transactional id, so a zombie cannot set it back;
  * its late rows are dropped by row id.
@@ -24,7 +23,7 @@ final class ExpressSender implements LaneSender {
   private static final long POSITION_EVERY_NANOS = TimeUnit.MILLISECONDS.toNanos(50);
   private static final int POSITION_EVERY_ROWS = 1_000;
 
-  private record Failed(LedgerRow row, Throwable cause) {}
+  private record Failed(RowName row, Throwable cause) {}
 
   private final KafkaProducer<byte[], byte[]> transactional;
   private final KafkaProducer<byte[], byte[]> plain;
@@ -49,16 +48,19 @@ final class ExpressSender implements LaneSender {
   }
 
   @Override
-  public void commit(List<LedgerRow> rows, RelayPosition position, Runnable meanwhile) {
-    for (LedgerRow row : rows) {
-      send(row);
+  public void commit(Batch first, Further further) {
+    int rows = 0;
+    RelayPosition last = first.position();
+    for (Batch batch = first; batch != null; batch = further.next()) {
+      batch.rows().forEach(this::send);
+      rows += batch.rows().size();
+      last = batch.position();
     }
-    meanwhile.run();
     awaitAll();
-    pending = position;
-    pendingRows += rows.size();
-    boolean first = committedAt == 0;
-    if (first
+    pending = last;
+    pendingRows += rows;
+    boolean isFirst = committedAt == 0;
+    if (isFirst
         || pendingRows >= POSITION_EVERY_ROWS
         || System.nanoTime() - committedAt >= POSITION_EVERY_NANOS) {
       commitPosition();
@@ -100,23 +102,24 @@ final class ExpressSender implements LaneSender {
       return;
     }
     sent++;
+    RowName name = RowName.of(row);
     try {
       var unused =
           plain.send(
               records.of(row),
               (metadata, error) -> {
                 if (error != null) {
-                  fail(row, error);
+                  fail(name, error);
                 } else {
                   acknowledged.incrementAndGet();
                 }
               });
     } catch (RuntimeException e) {
-      fail(row, e);
+      fail(name, e);
     }
   }
 
-  private void fail(LedgerRow row, Throwable error) {
+  private void fail(RowName row, Throwable error) {
     if (failure == null) {
       failure = new Failed(row, error);
       plain.close(Duration.ZERO);

@@ -163,17 +163,17 @@ final class HangingTransactions {
           found.add(RelayPosition.decode(record.value()));
           since[0] = Math.min(since[0], record.timestamp());
         });
-    Set<UUID> named = new HashSet<>();
-    found.forEach(position -> named.addAll(UnpassedRows.named(position)));
-    named.removeAll(UnpassedRows.named(committed));
-    Set<UUID> visible = isExpress() || named.isEmpty() ? named : visible(named, since[0], own);
+    Set<UUID> sent = new HashSet<>();
+    for (RelayPosition position : found) {
+      sent.addAll(UnpassedRows.between(connection, shard, committed, position));
+    }
+    Set<UUID> visible = isExpress() || sent.isEmpty() ? sent : visible(sent, since[0], own);
     RelayPosition last = committed;
     boolean holds = false;
     long epoch = committed.relayEpoch();
     for (RelayPosition position : found) {
       epoch = Math.max(epoch, position.relayEpoch());
-      Set<UUID> rows = UnpassedRows.named(position);
-      rows.removeAll(UnpassedRows.named(last));
+      Set<UUID> rows = UnpassedRows.between(connection, shard, last, position);
       if (rows.isEmpty()
           || rows.stream().anyMatch(visible::contains)
           || UnpassedRows.areDeleted(connection, shard, position)) {

@@ -45,10 +45,10 @@ interface Ledger extends AutoCloseable {
     return false;
   }
 
-  /** Told that rows are in Kafka, and their position too or soon. */
-  void published(List<LedgerRow> rows) throws SQLException;
-
-  /** Deletes rows that the position of an earlier relay says are published. */
+  /**
+   * Deletes rows that a position says are published, of this relay or of an earlier one. On the
+   * express lane the position may not be in Kafka yet, its rows are.
+   */
   void forget(List<String> undeleted) throws SQLException;
 
   /** Gives the connection back as it came. */

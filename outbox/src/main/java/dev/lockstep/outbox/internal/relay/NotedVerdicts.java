@@ -21,7 +21,7 @@ final class NotedVerdicts implements Publishing.Verdicts {
   }
 
   @Override
-  public void condemn(LedgerRow row, String reason) {
+  public void condemn(RowName row, String reason) {
     LOG.warn("Row {} (id {}) to '{}': {}", row.seq(), row.id(), row.topic(), reason);
     condemned.put(row.seq(), reason);
   }

@@ -59,7 +59,7 @@ final class Producers {
   private static Map<String, Object> common(RelayOptions options) {
     Map<String, Object> settings = options.config().client();
     // of no consequence for the last rows of a page: a commit, or a flush, sends them at once
-    settings.put("linger.ms", "5");
+    settings.put("linger.ms", "50");
     settings.put("batch.size", 128 * 1024);
     settings.put("max.request.size", LARGEST_REQUEST);
     // a topic that is away must be seen as away within its patience, not after five minutes

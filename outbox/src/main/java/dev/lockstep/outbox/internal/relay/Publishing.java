@@ -37,23 +37,77 @@ final class Publishing {
       Meter meter,
       LongSupplier nanoTime) {}
 
-  /** Told of what is in Kafka. */
+  /** Counts what is in Kafka. */
   interface Meter {
-    void published(List<LedgerRow> rows, long nanos, RelayPosition position);
+
+    /** Begins to count what one commit publishes. */
+    Tally begin();
+  }
+
+  /** One commit. Dropped when it is refused. */
+  interface Tally {
+
+    /** Rows are on their way. To keep them would keep a backlog in the heap. */
+    void add(List<LedgerRow> rows);
+
+    /** All of them are in Kafka. */
+    void published(long nanos, RelayPosition position);
   }
 
   /** Told of what Kafka refuses. */
   interface Verdicts {
 
     /** A row will never be taken. */
-    void condemn(LedgerRow row, String reason);
+    void condemn(RowName row, String reason);
 
     /** A topic cannot be written to now. */
     void report(String topic, String reason);
   }
 
-  /** A page that was read while the one before it was on its way. */
+  /** A page that was read while those before it were on their way. */
   private record Ahead(RelayPosition position, Page page) {}
+
+  /**
+   * What goes out in one commit: a page, and further ones of the same window behind it if all of
+   * their rows can be sent. Of a window's pages the ledger remembers nothing, so that it can go
+   * back over any number of them when the commit is refused.
+   */
+  private final class Together implements LaneSender.Further {
+
+    private final Tally tally = with.meter().begin();
+    private int pages;
+    private long rows;
+    private long bytes;
+    private long sent;
+    private boolean more;
+    private RelayPosition behind = position;
+
+    LaneSender.Batch add(Page page, Sorted sorted) {
+      pages++;
+      rows += page.rows().size();
+      bytes += PageSize.bytes(page.rows());
+      sent += sorted.sent().size();
+      more = page.more() && sorted.isWhole();
+      behind = page.behind().of(sorted);
+      tally.add(sorted.sent());
+      return new LaneSender.Batch(sorted.sent(), behind);
+    }
+
+    @Override
+    public LaneSender.@Nullable Batch next() {
+      Page page = more ? readAhead(behind) : null;
+      if (page == null) {
+        return null;
+      }
+      if (with.page().hasRoom(pages, bytes)
+          && !behind.window().isEmpty()
+          && with.sorter().isClean(page.rows())) {
+        return add(page, Sorted.clean(page.rows()));
+      }
+      ahead = new Ahead(behind, page);
+      return null;
+    }
+  }
 
   private static final Logger LOG = LoggerFactory.getLogger(Publishing.class);
   private static final int MOST_PARKED = 1_000;
@@ -95,45 +149,43 @@ final class Publishing {
     if (!sorted.asides().isEmpty()) {
       with.parked().put(sorted);
     }
-    RelayPosition next = page.behind().of(sorted);
+    Together together = new Together();
+    // the rows themselves are not held until the commit
+    List<Aside> asides = sorted.asides();
     long begun = with.nanoTime().getAsLong();
     try {
-      with.lane()
-          .commit(
-              sorted.sent(),
-              next,
-              page.more() && sorted.isWhole() ? () -> readAhead(next) : () -> {});
+      with.lane().commit(together.add(page, sorted), together);
     } catch (RefusedException e) {
-      refused(sorted.sent(), e);
-      if (!sorted.asides().isEmpty()) {
+      refused(together.sent, e);
+      if (!asides.isEmpty()) {
         // the position has not passed them: they are decided again
         with.parked().forgetAhead(position);
       }
       return true;
     }
     long nanos = with.nanoTime().getAsLong() - begun;
-    with.page().sent(page.rows().size(), nanos);
-    with.sorter().done(sorted);
-    position = next;
-    with.meter().published(sorted.sent(), nanos, next);
-    with.ledger().published(sorted.sent());
+    with.page().sent(together.rows, nanos);
+    with.sorter().done(asides);
+    position = together.behind;
+    together.tally.published(nanos, position);
+    with.ledger().forget(position.undeleted());
     return true;
   }
 
-  private void readAhead(RelayPosition next) {
+  private @Nullable Page readAhead(RelayPosition behind) {
     try {
-      Page page = with.ledger().next(next, with.page().rows());
-      ahead = page == null ? null : new Ahead(next, page);
+      return with.ledger().next(behind, with.page().rows());
     } catch (SQLException e) {
       // it is read again when it is wanted, and then fails where somebody can hear it
       LOG.debug("The next page could not be read ahead", e);
+      return null;
     }
   }
 
-  private void refused(List<LedgerRow> sent, RefusedException refusal) {
-    LedgerRow row = refusal.row();
-    LedgerRow culprit = culprit(sent, refusal);
-    if (row == null || sent.isEmpty()) {
+  private void refused(long sent, RefusedException refusal) {
+    RowName row = refusal.row();
+    RowName culprit = culprit(sent, refusal);
+    if (row == null || sent == 0) {
       throw refusal;
     }
     if (SendFailure.of(refusal) == SendFailure.TOPIC) {
@@ -149,7 +201,7 @@ final class Publishing {
   }
 
   /** A row that was on its way may have failed with what befell another topic. */
-  private void report(LedgerRow row, RefusedException refusal) {
+  private void report(RowName row, RefusedException refusal) {
     Set<String> named = SendFailure.unauthorizedTopics(refusal);
     String reason = String.valueOf(refusal.getMessage());
     for (String topic : named.isEmpty() ? Set.of(row.topic()) : named) {
@@ -239,8 +291,8 @@ final class Publishing {
       with.lane().commit(rows, next);
       with.lane().settle();
     } catch (RefusedException e) {
-      LedgerRow first = e.row();
-      LedgerRow culprit = culprit(rows, e);
+      RowName first = e.row();
+      RowName culprit = culprit(rows.size(), e);
       if (SendFailure.of(e) == SendFailure.TOPIC) {
         if (first == null) {
           // the position topic: nothing can be published
@@ -250,7 +302,11 @@ final class Publishing {
       } else if (culprit == null) {
         with.page().shrink();
       } else {
-        refusal.of(culprit, "Kafka refuses it: " + e.getMessage());
+        for (LedgerRow row : rows) {
+          if (row.seq() == culprit.seq()) {
+            refusal.of(row, "Kafka refuses it: " + e.getMessage());
+          }
+        }
       }
       if (!e.senderGoesOn()) {
         throw e;
@@ -266,8 +322,8 @@ final class Publishing {
    * The row that is refused for itself; null: not known. Only for its size one is: else it may have
    * stood in a batch with the culprit.
    */
-  private static @Nullable LedgerRow culprit(List<LedgerRow> sent, RefusedException refusal) {
-    return sent.size() == 1 || refusal.getCause() instanceof RecordTooLargeException
+  private static @Nullable RowName culprit(long sent, RefusedException refusal) {
+    return sent == 1 || refusal.getCause() instanceof RecordTooLargeException
         ? refusal.row()
         : null;
   }

@@ -11,14 +11,14 @@ final class RefusedException extends KafkaException {
 
   private static final long serialVersionUID = 1L;
 
-  private final transient @Nullable LedgerRow row;
+  private final transient @Nullable RowName row;
   private final boolean senderGoesOn;
 
   /**
    * @param row the first that failed, if that is known
    * @param senderGoesOn false: the sender is of no more use
    */
-  RefusedException(@Nullable LedgerRow row, boolean senderGoesOn, Throwable cause) {
+  RefusedException(@Nullable RowName row, boolean senderGoesOn, Throwable cause) {
     super(String.valueOf(cause.getMessage()), cause);
     this.row = row;
     this.senderGoesOn = senderGoesOn;
@@ -28,7 +28,7 @@ final class RefusedException extends KafkaException {
     return senderGoesOn;
   }
 
-  @Nullable LedgerRow row() {
+  @Nullable RowName row() {
     return row;
   }
 }

@@ -106,11 +106,11 @@ public final class Replay {
     return sent;
   }
 
-  private static ProducerRecord<byte[], byte[]> record(
+  private ProducerRecord<byte[], byte[]> record(
       LedgerRow row, RowSource from, ReplayRequest request, int partitions, String name) {
     RecordHeaders headers = new RecordHeaders();
     headers.add(RowRecords.header(LockstepHeaders.REPLAY, name));
-    RowRecords.describe(headers, row, from, RowRecords.time(row));
+    RowRecords.describe(headers, row, from, options.name());
     return new ProducerRecord<>(
         request.target(),
         RowRecords.partition(row, partitions),

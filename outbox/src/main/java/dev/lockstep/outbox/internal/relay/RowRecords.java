@@ -54,8 +54,8 @@ final class RowRecords {
 
   RowRecords(String name, UUID source, int shard, long relayEpoch, RowSorter.Topics topics) {
     this.publisher = RowSource.publisher(source, shard, relayEpoch);
-    this.specVersion = header(LockstepHeaders.CE_SPECVERSION, "1.0");
-    this.source = header(LockstepHeaders.CE_SOURCE, "/lockstep/outbox/" + name);
+    this.specVersion = specVersion();
+    this.source = source(name);
     this.topics = topics;
   }
 
@@ -105,16 +105,30 @@ final class RowRecords {
     return ++numbers[partition];
   }
 
+  private static Header specVersion() {
+    return header(LockstepHeaders.CE_SPECVERSION, "1.0");
+  }
+
+  private static Header source(String name) {
+    return header(LockstepHeaders.CE_SOURCE, "/lockstep/outbox/" + name);
+  }
+
   /** When a row was written. */
-  static Header time(LedgerRow row) {
+  private static Header time(LedgerRow row) {
     return header(LockstepHeaders.CE_TIME, Instant.ofEpochMilli(row.createdAt()).toString());
   }
 
-  /** Adds what names a row, and its own headers. */
-  static void describe(Headers headers, LedgerRow row, RowSource from, Header time) {
+  /**
+   * Adds what names a row, and its own headers.
+   *
+   * @param name of the outbox
+   */
+  static void describe(Headers headers, LedgerRow row, RowSource from, String name) {
+    headers.add(specVersion());
+    headers.add(source(name));
     headers.add(header(LockstepHeaders.ROW, from.format()));
     headers.add(header(LockstepHeaders.CE_ID, row.id().toString()));
-    headers.add(time);
+    headers.add(time(row));
     addOwn(headers, row);
   }
 

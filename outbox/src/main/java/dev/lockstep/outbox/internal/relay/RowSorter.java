@@ -34,7 +34,13 @@ final class RowSorter {
       List<LedgerRow> sent,
       List<Aside> asides,
       Map<BlockKey, Blocked> blocks,
-      boolean isWhole) {}
+      boolean isWhole) {
+
+    /** All of them are sent. */
+    static Sorted clean(List<LedgerRow> rows) {
+      return new Sorted(rows, rows, List.of(), Map.of(), true);
+    }
+  }
 
   /** What is known of the topics that rows go to. */
   interface Topics {
@@ -118,6 +124,17 @@ final class RowSorter {
     return new Sorted(page, sent, asides, blocks, true);
   }
 
+  /** Tells whether every row of a page can be sent. Decides nothing. */
+  boolean isClean(List<LedgerRow> page) {
+    forgetTopics();
+    for (LedgerRow row : page) {
+      if (waitsFor(row) != null || poison(row) != null || topics.fault(row.topic()) != null) {
+        return false;
+      }
+    }
+    return true;
+  }
+
   /** Remembers that the key of a row is blocked now. */
   void blockKeyOf(LedgerRow row, String reason) {
     byte[] key = row.key();
@@ -127,8 +144,8 @@ final class RowSorter {
   }
 
   /** Forgets what was condemned: the page is done. */
-  void done(Sorted sorted) {
-    sorted.asides().forEach(aside -> condemned.remove(aside.row().seq()));
+  void done(List<Aside> asides) {
+    asides.forEach(aside -> condemned.remove(aside.row().seq()));
   }
 
   private @Nullable String waitsFor(LedgerRow row) {

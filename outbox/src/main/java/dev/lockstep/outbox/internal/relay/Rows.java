@@ -34,6 +34,32 @@ final class Rows {
   }
 
   /**
+   * A row up to so many bytes is small: a page of {@link #MOST_SMALL} is not larger than a page may
+   * be, and nobody needs to sum it up.
+   */
+  static final long SMALL = 3 << 10;
+
+  static final long MOST_SMALL = PageSize.BYTES / SMALL;
+
+  /**
+   * The first rows by seq; ends with a parameter for how many. Of rows that are not small only
+   * their outline comes. Costs the database three quarters of what the sums of {@link
+   * #bounded(String)} cost.
+   */
+  static String small(String rows) {
+    String ifSmall = "CASE WHEN bytes <= " + SMALL + " THEN ";
+    return "SELECT seq, id, topic, part, "
+        + ifSmall
+        + "msg_key END AS msg_key, "
+        + ifSmall
+        + "payload END AS payload, "
+        + ifSmall
+        + "headers END AS headers, created_at, bytes FROM ("
+        + rows
+        + " ORDER BY seq LIMIT ?) u";
+  }
+
+  /**
    * The same rows with the relay epoch that owns the shard, in one snapshot: what was put aside by
    * a later owner must not be overtaken by one that has not noticed it. Kafka's fencing comes too
    * late on the express lane.

@@ -67,6 +67,28 @@ final class ShardReconcile {
       LaneSender lane,
       KnownTopics known) {}
 
+  /** What a commit publishes is found from then on. */
+  private final class Sent implements Publishing.Tally {
+
+    private final RowIds ids;
+    private final List<UUID> rows = new ArrayList<>();
+
+    Sent(RowIds ids) {
+      this.ids = ids;
+    }
+
+    @Override
+    public void add(List<LedgerRow> page) {
+      page.forEach(row -> rows.add(row.id()));
+    }
+
+    @Override
+    public void published(long nanos, RelayPosition position) {
+      sent += rows.size();
+      rows.forEach(id -> ids.mark(id, RowIds.FOUND));
+    }
+  }
+
   private interface Work {
     void with(Owned owned) throws SQLException;
   }
@@ -132,10 +154,7 @@ final class ShardReconcile {
                 owned.known(),
                 new NotedVerdicts(condemned, run.destinations()),
                 page,
-                (rows, nanos, position) -> {
-                  sent += rows.size();
-                  rows.forEach(row -> task.ids().mark(row.id(), RowIds.FOUND));
-                },
+                () -> new Sent(task.ids()),
                 System::nanoTime),
             owned.position());
     while (!absent.isDrained()) {

@@ -354,11 +354,10 @@ final class ShardRelay implements Runnable {
       row.next();
       databaseMillis = row.getLong(1);
     }
-    return (rows, nanos, position) -> {
-      long since = TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - then);
-      counters.published(rows, nanos, databaseMillis + since);
-      reached = position;
-    };
+    return () ->
+        counters.begin(
+            () -> databaseMillis + TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - then),
+            position -> reached = position);
   }
 
   private boolean await(long millis) {

@@ -38,12 +38,11 @@ final class SnapshotLedger implements Ledger {
           + " EXCEPT SELECT pg_snapshot_xip(cur.s))"
           + " AND pg_visible_in_snapshot(xid, cur.s)";
 
-  private static final String PAGE =
-      Rows.bounded(
-          "SELECT"
-              + FROM
-              + "AND seq > ? AND pg_visible_in_snapshot(xid, ?::pg_snapshot)"
-              + " AND NOT pg_visible_in_snapshot(xid, ?::pg_snapshot)");
+  private static final String WINDOW =
+      "SELECT"
+          + FROM
+          + "AND seq > ? AND pg_visible_in_snapshot(xid, ?::pg_snapshot)"
+          + " AND NOT pg_visible_in_snapshot(xid, ?::pg_snapshot)";
 
   private static final String UNPUBLISHED =
       Rows.bounded("SELECT" + FROM + "AND seq > ? AND pg_visible_in_snapshot(xid, ?::pg_snapshot)");
@@ -73,6 +72,8 @@ final class SnapshotLedger implements Ledger {
   private final int lane;
   private final String poll;
   private final String quietPoll;
+  private final String page;
+  private final String smallPage;
 
   /** Set when no rows are left that {@code prev} sees although nobody published them. */
   private boolean recovered;
@@ -81,6 +82,9 @@ final class SnapshotLedger implements Ledger {
   private boolean begun;
 
   private long epoch = Long.MAX_VALUE;
+
+  /** The last page had a row that is not small, or was cut before one. */
+  private boolean large;
 
   /** The last poll left nothing. */
   private boolean quiet;
@@ -93,6 +97,8 @@ final class SnapshotLedger implements Ledger {
     this.lane = lane;
     this.poll = Rows.owned(poll(Rows.bounded(SINCE)), shard);
     this.quietPoll = Rows.owned(poll(Rows.fewBounded(SINCE)), shard);
+    this.page = Rows.owned(Rows.bounded(WINDOW), shard);
+    this.smallPage = Rows.owned(Rows.small(WINDOW), shard);
     try (Statement statement = connection.createStatement()) {
       connection.setAutoCommit(true);
       // rows aside must not be lost where the position has passed them
@@ -256,16 +262,53 @@ final class SnapshotLedger implements Ledger {
   private Page page(RelayPosition position, String window, long lastSeq, int limit)
       throws SQLException {
     setQuiet(false);
-    try (PreparedStatement select = connection.prepareStatement(Rows.owned(PAGE, shard))) {
-      select.setInt(1, shard);
-      select.setLong(2, lastSeq);
-      select.setString(3, window);
-      select.setString(4, position.prev());
-      select.setInt(5, limit);
+    if (!large && limit <= Rows.MOST_SMALL) {
+      List<LedgerRow> rows = new ArrayList<>();
+      large = !readSmall(position, window, lastSeq, limit, rows);
+      if (!large || !rows.isEmpty()) {
+        return page(position, window, rows, large || PageSize.isFull(rows, limit));
+      }
+    }
+    try (PreparedStatement select = connection.prepareStatement(page)) {
+      setWindow(select, position, window, lastSeq, limit);
       select.setLong(6, PageSize.BYTES);
       List<LedgerRow> rows = rows(select);
+      large = rows.stream().anyMatch(row -> row.bytes() > Rows.SMALL);
       return page(position, window, rows, PageSize.isFull(rows, limit));
     }
+  }
+
+  /** Reads rows up to the first one that is not small; false: there is one. */
+  private boolean readSmall(
+      RelayPosition position, String window, long lastSeq, int limit, List<LedgerRow> rows)
+      throws SQLException {
+    try (PreparedStatement select = connection.prepareStatement(smallPage)) {
+      setWindow(select, position, window, lastSeq, limit);
+      try (ResultSet result = select.executeQuery()) {
+        RowReader reader = new RowReader(result, lane, Dialect.POSTGRESQL);
+        while (result.next()) {
+          if (rows.isEmpty()) {
+            Rows.requireOwner(result, shard, epoch);
+          }
+          LedgerRow row = reader.read();
+          if (row.bytes() > Rows.SMALL) {
+            return false;
+          }
+          rows.add(row);
+        }
+        return true;
+      }
+    }
+  }
+
+  private void setWindow(
+      PreparedStatement select, RelayPosition position, String window, long lastSeq, int limit)
+      throws SQLException {
+    select.setInt(1, shard);
+    select.setLong(2, lastSeq);
+    select.setString(3, window);
+    select.setString(4, position.prev());
+    select.setInt(5, limit);
   }
 
   private static Page page(
@@ -289,11 +332,6 @@ final class SnapshotLedger implements Ledger {
       select.setLong(5, PageSize.BYTES);
       return rows(select);
     }
-  }
-
-  @Override
-  public void published(List<LedgerRow> rows) {
-    // they stay until their segment is truncated
   }
 
   @Override

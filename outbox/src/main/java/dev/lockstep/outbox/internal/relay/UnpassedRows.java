@@ -13,10 +13,15 @@ import java.util.UUID;
 import java.util.stream.Collectors;
 
 /**
- * Rows that are published when the shard goes on from a position. Asked about the few rows of a
- * transaction that hangs; reads all rows of the shard where no index helps. Stateless.
+ * Which rows are published when the shard goes on from a position, and which ones come. Asked about
+ * a transaction that hangs; reads all rows of the shard where no index helps. Stateless.
  */
 final class UnpassedRows {
+
+  /** {@link RelayPosition#hasPassed}, where a ledger has too many rows to be asked one by one. */
+  private static final String PASSED =
+      "(seq <= ? AND pg_visible_in_snapshot(xid, ?::pg_snapshot)"
+          + " OR seq <= ? AND pg_visible_in_snapshot(xid, ?::pg_snapshot))";
 
   private UnpassedRows() {}
 
@@ -46,6 +51,48 @@ final class UnpassedRows {
     Set<UUID> named = names(position.undeleted());
     position.newest().forEach(id -> named.add(UUID.fromString(id)));
     return named;
+  }
+
+  /**
+   * Returns the rows that lie between two positions: what the transaction of the second one
+   * published, if nobody published in between. A position names the rows of its last page only, and
+   * these may be the very ones that hang.
+   *
+   * @return empty: the second position is of no rows
+   */
+  static Set<UUID> between(
+      Connection connection, int shard, RelayPosition earlier, RelayPosition later)
+      throws SQLException {
+    Set<UUID> rows = named(later);
+    rows.removeAll(named(earlier));
+    if (rows.isEmpty() || !Dialect.of(connection).hasSnapshots()) {
+      return rows;
+    }
+    try (PreparedStatement select =
+        connection.prepareStatement(
+            "SELECT id FROM lockstep_outbox WHERE shard = ? AND "
+                + PASSED
+                + " AND NOT "
+                + PASSED)) {
+      select.setInt(1, shard);
+      setPassed(select, 2, later);
+      setPassed(select, 6, earlier);
+      try (ResultSet row = select.executeQuery()) {
+        while (row.next()) {
+          rows.add(Dialect.POSTGRESQL.id(row, 1));
+        }
+      }
+    }
+    return rows;
+  }
+
+  private static void setPassed(PreparedStatement select, int first, RelayPosition position)
+      throws SQLException {
+    boolean hasWindow = !position.window().isEmpty();
+    select.setLong(first, position.maxSeq());
+    select.setString(first + 1, position.prev());
+    select.setLong(first + 2, hasWindow ? position.lastSeq() : 0);
+    select.setString(first + 3, hasWindow ? position.window() : RelayPosition.START.prev());
   }
 
   private static Set<UUID> names(Collection<String> texts) {

@@ -101,11 +101,6 @@ final class VisibleLedger implements Ledger {
   }
 
   @Override
-  public void published(List<LedgerRow> rows) throws SQLException {
-    delete(rows.stream().map(row -> new Name(row.seq(), row.id())).toList());
-  }
-
-  @Override
   public void forget(List<String> undeleted) throws SQLException {
     delete(undeleted.stream().map(Name::parse).toList());
   }

@@ -240,11 +240,6 @@ final class WalLedger implements Ledger {
   }
 
   @Override
-  public void published(List<LedgerRow> rows) throws SQLException {
-    ledger.published(rows);
-  }
-
-  @Override
   public void forget(List<String> undeleted) throws SQLException {
     ledger.forget(undeleted);
   }

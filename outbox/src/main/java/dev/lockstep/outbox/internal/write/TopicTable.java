@@ -35,7 +35,12 @@ public final class TopicTable {
     this.dataSource = dataSource;
   }
 
-  public void register(String topic, Lane lane, int partitions, PoisonPolicy onPoison) {
+  /**
+   * Makes a topic known.
+   *
+   * @param onPoison null: as it was, else {@link PoisonPolicy#BLOCK_KEY}
+   */
+  public void register(String topic, Lane lane, int partitions, @Nullable PoisonPolicy onPoison) {
     try (Connection connection = Connections.committing(dataSource)) {
       boolean unused =
           Dialect.of(connection)
@@ -47,14 +52,16 @@ public final class TopicTable {
                     insert.setString(1, topic);
                     insert.setInt(2, lane.code());
                     insert.setObject(3, partitions == 0 ? null : partitions, Types.INTEGER);
-                    insert.setInt(4, onPoison.code());
+                    insert.setInt(4, (onPoison == null ? PoisonPolicy.BLOCK_KEY : onPoison).code());
                   });
-      try (PreparedStatement update =
-          connection.prepareStatement(
-              "UPDATE lockstep_outbox_topic SET on_poison = ? WHERE topic = ?")) {
-        update.setInt(1, onPoison.code());
-        update.setString(2, topic);
-        update.executeUpdate();
+      if (onPoison != null) {
+        try (PreparedStatement update =
+            connection.prepareStatement(
+                "UPDATE lockstep_outbox_topic SET on_poison = ? WHERE topic = ?")) {
+          update.setInt(1, onPoison.code());
+          update.setString(2, topic);
+          update.executeUpdate();
+        }
       }
       known = readAll(connection);
     } catch (SQLException e) {

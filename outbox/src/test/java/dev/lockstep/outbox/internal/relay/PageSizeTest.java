@@ -45,4 +45,39 @@ class PageSizeTest {
   void beginsSmallWhereThatIsAllItMay() {
     assertThat(new PageSize(7, LONGEST).rows()).isEqualTo(7);
   }
+
+  @Test
+  void pagesShareATransactionWhenTheyDoNotGrowAnyMore() {
+    PageSize single = new PageSize(1, LONGEST);
+    assertThat(pages(single)).isEqualTo(1);
+    for (int i = 0; i < 5; i++) {
+      single.sent(pages(single), 1);
+    }
+    assertThat(single.rows()).isEqualTo(1);
+    assertThat(pages(single)).isEqualTo(PageSize.MOST_PAGES);
+
+    single.shrink();
+    assertThat(pages(single)).as("or a refused row would never be found").isEqualTo(1);
+    page.sent(page.rows(), 1);
+    assertThat(pages(page)).isEqualTo(1);
+  }
+
+  /** Found by a critic: eight pages of eight MiB each were one transaction. */
+  @Test
+  void pagesOfLargeRowsShareNone() {
+    for (int i = 0; i < 20; i++) {
+      page.sent(page.rows(), 1);
+    }
+
+    assertThat(page.hasRoom(1, PageSize.BYTES)).isTrue();
+    assertThat(page.hasRoom(2, 2 * PageSize.BYTES)).isFalse();
+  }
+
+  private static int pages(PageSize page) {
+    int pages = 1;
+    while (page.hasRoom(pages, 0)) {
+      pages++;
+    }
+    return pages;
+  }
 }

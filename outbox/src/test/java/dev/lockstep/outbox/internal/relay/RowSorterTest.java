@@ -39,12 +39,25 @@ class RowSorterTest {
   }
 
   @Test
+  void pageThatIsNotCleanIsOnlyLookedAt() {
+    LedgerRow poison = row("t", "a");
+    condemned.put(poison.seq(), "too large");
+    List<LedgerRow> page = List.of(row("t", "b"), poison);
+
+    assertThat(sorter.isClean(page.subList(0, 1))).isTrue();
+    assertThat(sorter.isClean(page)).isFalse();
+    assertThat(sorter.blocked()).isEmpty();
+    assertThat(sorter.sort(page).asides()).hasSize(1);
+    assertThat(sorter.isClean(List.of(row("t", "a")))).as("it waits behind its key").isFalse();
+  }
+
+  @Test
   void laterRowsOfABlockedKeyWaitBehindItAlsoInLaterPages() {
     LedgerRow poison = row("t", "a");
     condemned.put(poison.seq(), "too large");
 
     Sorted first = sorter.sort(List.of(poison, row("t", "b"), row("t", "a")));
-    sorter.done(first);
+    sorter.done(first.asides());
     Sorted second = sorter.sort(List.of(row("t", "a"), row("u", "a")));
 
     assertThat(first.sent()).extracting(LedgerRow::seq).containsExactly(2L);

@@ -12,10 +12,13 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.Function;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AdminClientConfig;
+import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.common.Uuid;
 import org.jspecify.annotations.Nullable;
 
@@ -28,6 +31,7 @@ import org.jspecify.annotations.Nullable;
 public final class KafkaCluster implements AutoCloseable {
 
   private static final Duration START_TIMEOUT = Duration.ofSeconds(60);
+  private static final Duration TOPIC_POLL = Duration.ofMillis(20);
   private static final int CONTROLLER_ID = 100;
   private static final String PLAIN_LOGIN =
       "org.apache.kafka.common.security.plain.PlainLoginModule required ";
@@ -323,6 +327,44 @@ public final class KafkaCluster implements AutoCloseable {
                       nodes.stream().map(Node::output).toList()));
         }
       }
+    }
+  }
+
+  /**
+   * Creates topics and waits until brokers know them: the controller's answer comes before that,
+   * and who asks a broker in between is told that there is no such topic.
+   *
+   * @param admin stays open
+   * @param topics that do not exist
+   * @throws IllegalStateException when they cannot be created, or are not known within 60 s
+   */
+  public static void createTopics(Admin admin, NewTopic... topics) {
+    long end = System.nanoTime() + START_TIMEOUT.toNanos();
+    List<String> names = Stream.of(topics).map(NewTopic::name).toList();
+    try {
+      admin.createTopics(List.of(topics)).all().get();
+      while (!areLed(admin, names)) {
+        if (System.nanoTime() > end) {
+          throw new IllegalStateException("Topics are not known to brokers yet: " + names);
+        }
+        LockSupport.parkNanos(TOPIC_POLL.toNanos());
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IllegalStateException("Interrupted while creating " + names, e);
+    } catch (ExecutionException e) {
+      throw new IllegalStateException("Topics cannot be created: " + names, e.getCause());
+    }
+  }
+
+  private static boolean areLed(Admin admin, List<String> topics) throws InterruptedException {
+    try {
+      return admin.describeTopics(topics).allTopicNames().get().values().stream()
+          .flatMap(topic -> topic.partitions().stream())
+          .allMatch(partition -> partition.leader() != null && !partition.leader().isEmpty());
+    } catch (ExecutionException e) {
+      // not known yet
+      return false;
     }
   }
 

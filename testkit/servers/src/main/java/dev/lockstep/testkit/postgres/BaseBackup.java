@@ -39,11 +39,14 @@ final class BaseBackup {
    * @param to must not exist
    */
   static void take(Connection connection, Path from, Path to) throws SQLException {
+    boolean isRenamed = connection.getMetaData().getDatabaseMajorVersion() >= 15;
+    String start =
+        isRenamed ? "pg_backup_start('standby', true)" : "pg_start_backup('standby', true, false)";
+    String stop = isRenamed ? "pg_backup_stop(false)" : "pg_stop_backup(false, false)";
     try (Statement statement = connection.createStatement()) {
-      statement.execute("SELECT pg_start_backup('standby', true, false)");
+      statement.execute("SELECT " + start);
       copy(from, to);
-      try (ResultSet row =
-          statement.executeQuery("SELECT labelfile FROM pg_stop_backup(false, false)")) {
+      try (ResultSet row = statement.executeQuery("SELECT labelfile FROM " + stop)) {
         row.next();
         Files.writeString(to.resolve("backup_label"), row.getString(1));
       }
