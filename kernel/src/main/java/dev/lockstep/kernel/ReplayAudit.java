@@ -125,9 +125,13 @@ public final class ReplayAudit {
         (key, value) -> {
           if (!Arrays.equals(value, committed.get(key))) {
             differences.add(
-                "%s: committed row '%s' differs from the replay to offset %d"
+                "%s: committed row '%s' differs from the replay to offset %d: %s, expected %s"
                     .formatted(
-                        input, new String(key, StandardCharsets.UTF_8), replay.nextOffset()));
+                        input,
+                        new String(key, StandardCharsets.UTF_8),
+                        replay.nextOffset(),
+                        TopicDump.describe(key, committed.get(key)),
+                        TopicDump.describe(key, value)));
           }
         });
   }

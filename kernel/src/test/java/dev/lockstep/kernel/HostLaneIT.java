@@ -16,11 +16,14 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import org.apache.kafka.streams.errors.TaskCorruptedException;
+import org.apache.kafka.streams.processor.TaskId;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -133,6 +136,60 @@ class HostLaneIT {
 
       world.awaitEqualToReplay(LONG);
       assertThat(host.health().stopped()).isEmpty();
+    }
+  }
+
+  /**
+   * A failed write of one task is told to whichever task writes next, as a corruption of the first.
+   * Streams 4.3.1 then drops the record that the second was at and commits behind it.
+   */
+  @Test
+  void corruptionThatAnotherTaskIsToldDropsNoRecord() {
+    AtomicInteger turns = new AtomicInteger();
+    MachineSpec tally = Tally.spec(world.config());
+    MachineSpec failing =
+        MachineSpec.of(
+            tally.name(),
+            tally.inputTopic(),
+            tally.catalog(),
+            () -> new ToldOfCorruption(new Tally(), turns));
+    HostOptions options = options("state").withThreads(1).withUnwrittenRows(1);
+    try (TallyLoad load = load(36);
+        Host host = Host.start(failing, options)) {
+      for (int round = 1; round <= 5; round++) {
+        int until = turns.get() + 400;
+        load.send(100);
+        load.flush();
+        await()
+            .atMost(LONG)
+            .until(
+                () -> {
+                  load.send(20);
+                  load.flush();
+                  return turns.get() >= until;
+                });
+      }
+
+      world.awaitEqualToReplay(LONG);
+      assertThat(host.health().stopped()).isEmpty();
+    }
+  }
+
+  /** Throws what Streams throws at a task that writes behind a failed write of another one. */
+  private record ToldOfCorruption(Machine machine, AtomicInteger turns) implements Machine {
+
+    @Override
+    public void apply(Turn turn) throws RejectedInputException {
+      if (turns.incrementAndGet() % 400 == 399) {
+        int other = (turn.layout().getPartitions() - 1) - turn.partition();
+        throw new TaskCorruptedException(Set.of(new TaskId(0, other)));
+      }
+      machine.apply(turn);
+    }
+
+    @Override
+    public Deadlines deadlines(Store store) {
+      return machine.deadlines(store);
     }
   }
 

@@ -112,6 +112,9 @@ public final class Fold {
   /**
    * Writes to the rows that it was given: before each commit, and before anyone else reads them.
    * What is not settled is lost with this object, and folded again.
+   *
+   * @throws TornStateException when a write failed before, whatever it threw: fold again from the
+   *     committed state
    */
   public void settle() {
     LogClock at = clock;

@@ -51,6 +51,9 @@ final class WorkingRows implements Rows {
 
   private Digest digest;
 
+  /** A write failed: the digest counts other rows than are written, and may not be committed. */
+  private boolean halfSettled;
+
   private WorkingRows(@Nullable Rows store, Digest digest) {
     this.store = store;
     this.digest = digest;
@@ -177,8 +180,17 @@ final class WorkingRows implements Rows {
     }
   }
 
-  /** Writes what has changed. */
+  /**
+   * Writes what has changed.
+   *
+   * @throws TornStateException when a write failed before, whatever it threw
+   */
   void settle() {
+    if (halfSettled) {
+      throw new TornStateException(
+          "A write of the state failed half way; the fold starts again from the committed state");
+    }
+    halfSettled = true;
     for (Slot slot : changed) {
       byte[] before = slot.before == null ? null : slot.before.bytes();
       byte[] now = slot.now == null ? null : slot.now.bytes();
@@ -200,6 +212,7 @@ final class WorkingRows implements Rows {
     }
     changed.clear();
     deleted.clear();
+    halfSettled = false;
   }
 
   /** Returns how many rows have changed since they were settled. */

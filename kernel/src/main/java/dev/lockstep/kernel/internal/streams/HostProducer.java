@@ -2,14 +2,21 @@ package dev.lockstep.kernel.internal.streams;
 
 import java.time.Duration;
 import java.util.Map;
+import java.util.concurrent.Future;
 import org.apache.kafka.clients.consumer.CommitFailedException;
 import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.producer.Callback;
 import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.ProducerFencedException;
+import org.apache.kafka.common.errors.RetriableException;
 import org.apache.kafka.common.errors.TimeoutException;
+import org.apache.kafka.common.errors.TransactionAbortedException;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The transactional producer of a StreamThread: lets no commit pass before its express lane is
@@ -26,6 +33,7 @@ final class HostProducer extends KafkaProducer<byte[], byte[]> {
   private final ExpressLane lane;
   private final HostMeter meter;
   private long commitBegun;
+  private volatile boolean closing;
 
   HostProducer(Map<String, Object> config, ExpressLane lane, HostMeter meter) {
     super(config, new ByteArraySerializer(), new ByteArraySerializer());
@@ -55,6 +63,32 @@ final class HostProducer extends KafkaProducer<byte[], byte[]> {
   }
 
   @Override
+  public Future<RecordMetadata> send(
+      ProducerRecord<byte[], byte[]> write, @Nullable Callback callback) {
+    return super.send(
+        write,
+        (metadata, error) -> {
+          if (callback != null) {
+            callback.onCompletion(metadata, forStreams(error));
+          }
+        });
+  }
+
+  /** Called by the producer's I/O thread, or by the caller of send. */
+  private @Nullable Exception forStreams(@Nullable Exception error) {
+    if (!(error instanceof RetriableException)) {
+      return error;
+    }
+    if (closing) {
+      // its transaction is lost, and everybody knows: Streams passes over this one
+      return new TransactionAbortedException("The producer was closed: " + error.getMessage());
+    }
+    lane.fail("changelog", error);
+    // to Streams a fenced producer is one to be replaced, and all of its tasks fold again
+    return new ProducerFencedException("A write of the state failed: " + error.getMessage());
+  }
+
+  @Override
   public void sendOffsetsToTransaction(
       Map<TopicPartition, OffsetAndMetadata> offsets, ConsumerGroupMetadata group) {
     commitBegun = System.nanoTime();
@@ -71,12 +105,14 @@ final class HostProducer extends KafkaProducer<byte[], byte[]> {
 
   @Override
   public void close() {
+    closing = true;
     lane.close();
     super.close();
   }
 
   @Override
   public void close(Duration timeout) {
+    closing = true;
     lane.close();
     super.close(timeout);
   }

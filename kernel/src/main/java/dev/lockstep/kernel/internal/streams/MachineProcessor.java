@@ -17,7 +17,9 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.utils.Bytes;
+import org.apache.kafka.streams.errors.TaskCorruptedException;
 import org.apache.kafka.streams.errors.TaskMigratedException;
 import org.apache.kafka.streams.processor.api.Processor;
 import org.apache.kafka.streams.processor.api.ProcessorContext;
@@ -133,8 +135,9 @@ final class MachineProcessor implements Processor<byte[], byte[], Void, Void> {
       parts.guard().stop(own, String.valueOf(e.getMessage()));
       throw new TaskMigratedException(String.valueOf(e.getMessage()), e);
     } catch (KafkaException e) {
-      // the store's, not the machine's: Streams knows what to do with it
-      throw e;
+      throw fromTheStore(own, e);
+    } catch (TornStateException e) {
+      throw new TaskMigratedException(String.valueOf(e.getMessage()), e);
     } catch (RuntimeException e) {
       String reason =
           "%s: the machine failed at offset %d with %s; mend it and start again: the record stays where it is"
@@ -153,7 +156,25 @@ final class MachineProcessor implements Processor<byte[], byte[], Void, Void> {
               .formatted(own, current.nextOffset(), e.getMessage());
       parts.guard().stop(own, reason);
       throw new TaskMigratedException(reason, e);
+    } catch (KafkaException e) {
+      throw fromTheStore(own, e);
+    } catch (TornStateException e) {
+      throw new TaskMigratedException(String.valueOf(e.getMessage()), e);
     }
+  }
+
+  /**
+   * Returns what to throw for a failure of the store, which is no fault of the machine. Streams
+   * knows what to do with most of them, but not with a corrupted task, be it this one or another
+   * that shares the producer: it drops the record at hand, and commits what the corrupted task
+   * wrote without the offsets of that (4.3.1, decision 0003).
+   */
+  private static KafkaException fromTheStore(TopicPartition own, KafkaException e) {
+    return e instanceof TaskCorruptedException || e instanceof TimeoutException
+        ? new TaskMigratedException(
+            own + ": a write of the state failed; the fold starts again from the committed state",
+            e)
+        : e;
   }
 
   private void publishDeadlines(Fold current, TopicPartition own) {

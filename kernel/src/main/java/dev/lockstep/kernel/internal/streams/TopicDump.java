@@ -9,6 +9,7 @@ import dev.lockstep.schema.state.FoldState;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -82,8 +83,20 @@ public final class TopicDump implements AutoCloseable {
   /** Returns where the fold stood that left these rows; -1 when it left none. */
   public static long nextOffsetOf(Map<byte[], byte[]> rows) {
     byte[] row = rows.get(FOLD_ROW);
-    return row == null
-        ? -1
-        : ((FoldState) new SingleObjectCodec(KernelSchemas.CATALOG).decode(row)).getNextOffset();
+    return row == null ? -1 : fold(row).getNextOffset();
+  }
+
+  /** Returns a row as a person can read it: the fold's own by its fields, others as hex. */
+  public static String describe(byte[] key, byte @Nullable [] row) {
+    if (row == null) {
+      return "nothing";
+    }
+    return Arrays.equals(key, FOLD_ROW)
+        ? fold(row).toString()
+        : "0x" + HexFormat.of().formatHex(row);
+  }
+
+  private static FoldState fold(byte[] row) {
+    return (FoldState) new SingleObjectCodec(KernelSchemas.CATALOG).decode(row);
   }
 }

@@ -1,6 +1,7 @@
 package dev.lockstep.kernel.internal.engine;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.lockstep.kernel.Store.Row;
 import java.util.ArrayList;
@@ -96,6 +97,48 @@ class WorkingRowsTest {
     rows.settle();
     assertThat(rows.digest()).isEqualTo(before);
     assertThat(rows.inMemory()).isEqualTo(100);
+  }
+
+  /** Streams may ask for a commit again after a write that failed; its digest would be wrong. */
+  @Test
+  void refusesToSettleAgainWhenAWriteFailedHalfWay() {
+    Rows store = new Refusing(new MapRows());
+    WorkingRows rows = WorkingRows.over(store, "", Digest.EMPTY);
+    rows.put(new byte[] {1, 'a'}, new byte[] {1});
+    rows.put(new byte[] {1, 'b'}, new byte[] {1});
+
+    assertThatThrownBy(rows::settle).isInstanceOf(IllegalStateException.class);
+
+    assertThatThrownBy(rows::settle)
+        .isInstanceOf(TornStateException.class)
+        .hasMessageContaining("half way");
+  }
+
+  /** Rows of which one cannot be written. */
+  private record Refusing(MapRows rows) implements Rows {
+
+    @Override
+    public byte[] get(byte[] key) {
+      return rows.get(key);
+    }
+
+    @Override
+    public void put(byte[] key, byte[] value) {
+      if (key[1] == 'b') {
+        throw new IllegalStateException("refused");
+      }
+      rows.put(key, value);
+    }
+
+    @Override
+    public void delete(byte[] key) {
+      rows.delete(key);
+    }
+
+    @Override
+    public void visit(byte[] from, byte[] to, Predicate<Row> visitor) {
+      rows.visit(from, to, visitor);
+    }
   }
 
   /** Rows that remember who wrote. */
