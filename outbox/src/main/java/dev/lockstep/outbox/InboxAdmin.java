@@ -1,5 +1,8 @@
 package dev.lockstep.outbox;
 
+import dev.lockstep.outbox.InboxOptions.Mode;
+import dev.lockstep.outbox.internal.inbox.Gap;
+import dev.lockstep.outbox.internal.inbox.InboxTopics;
 import dev.lockstep.outbox.internal.sql.Dialect;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
@@ -8,15 +11,17 @@ import java.sql.SQLException;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.OptionalLong;
 import java.util.concurrent.atomic.AtomicInteger;
 import javax.sql.DataSource;
+import org.apache.kafka.common.TopicPartition;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What operators do with messages that an {@link InboxConsumer} put aside. Works on the database
- * alone: the running consumer that owns a message's partition grants the wish within a second or
- * two. Each wish is written to {@code lockstep_outbox_operation} with who and why, in the same
- * transaction. Thread-safe.
+ * What operators do with messages that an {@link InboxConsumer} put aside, or that are gone. Works
+ * on the database, and {@link #acceptLoss} on Kafka as well: the running consumer that owns a
+ * message's partition grants the wish within a second or two. Each wish is written to {@code
+ * lockstep_outbox_operation} with who and why, in the same transaction. Thread-safe.
  *
  * <p>Guarantee: a message that is retried goes through the consumer's handler in one transaction
  * with the deletion of its row, so once, whatever dies when. Its place is lost: later messages of
@@ -144,6 +149,75 @@ public final class InboxAdmin {
         reason,
         connection ->
             change(connection, id, "discard", "DELETE FROM lockstep_inbox_parked WHERE n = ?"));
+  }
+
+  /**
+   * Lets a partition go on behind records that are gone: deleted before they were handled, or lost
+   * with the end of their topic. {@link InboxHealth#faults} tells which partition stands still for
+   * that. With {@link Mode#OFFSETS} a running consumer goes on within some three seconds. With
+   * {@link Mode#IDS} Kafka keeps the offsets: the consumer must be stopped, and goes on when it is
+   * started.
+   *
+   * <p>Asks Kafka as well, with the rights to describe the topic and, for {@link Mode#IDS}, to read
+   * the group. Should the process end between Kafka's answer and the commit, the offset is moved
+   * and nothing is written down.
+   *
+   * @param options of the consumer
+   * @param topic one of its topics
+   * @param partition of the topic
+   * @param principal who accepts it, 1 to 256 characters
+   * @param reason why, 1 to 2,000 characters
+   * @return false when nothing is missing there: nothing was changed
+   * @throws IllegalArgumentException when the consumer does not take the topic
+   * @throws OutboxException when Kafka does not answer, or a consumer by ids runs
+   * @throws SQLException from the database; or a consumer holds the partition for long
+   */
+  public boolean acceptLoss(
+      InboxOptions options, String topic, int partition, String principal, String reason)
+      throws SQLException {
+    if (!options.topics().contains(topic)) {
+      throw new IllegalArgumentException(
+          "Consumer '%s' does not take topic '%s', it takes %s"
+              .formatted(options.consumer(), topic, options.topics()));
+    }
+    TopicPartition place = new TopicPartition(topic, partition);
+    try (InboxTopics topics = new InboxTopics(options)) {
+      return operations.run(
+          principal,
+          reason,
+          connection -> {
+            Gap gap =
+                options.mode() == Mode.OFFSETS
+                    ? passOffsets(connection, options.consumer(), topics, place)
+                    : passIds(topics, place);
+            return gap == null
+                ? null
+                : "accept the loss in %s of %s: %s"
+                    .formatted(place, options.consumer(), gap.describe());
+          });
+    }
+  }
+
+  private static @Nullable Gap passOffsets(
+      Connection connection, String consumer, InboxTopics topics, TopicPartition place)
+      throws SQLException {
+    OffsetInbox offsets = new OffsetInbox(consumer);
+    OffsetInbox.Claim found =
+        offsets.find(connection, topics.topicId(place.topic()), place.partition());
+    Gap gap = found == null ? null : topics.gap(place, found.nextOffset());
+    if (found != null && gap != null) {
+      offsets.move(connection, found, gap.goesOnAt());
+    }
+    return gap;
+  }
+
+  private static @Nullable Gap passIds(InboxTopics topics, TopicPartition place) {
+    OptionalLong committed = topics.committed(place);
+    Gap gap = committed.isEmpty() ? null : topics.gap(place, committed.getAsLong());
+    if (gap != null) {
+      topics.commit(place, gap.goesOnAt());
+    }
+    return gap;
   }
 
   private static @Nullable String change(Connection connection, long id, String what, String sql)

@@ -5,6 +5,7 @@ import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Takes each record of a partition once, by one row for the partition instead of one for each
@@ -135,18 +136,35 @@ public final class OffsetInbox {
   }
 
   private Claim read(Connection connection, String topicId, int partition) throws SQLException {
+    Claim claim = find(connection, topicId, partition);
+    if (claim == null) {
+      throw new SQLException(
+          "lockstep_inbox_offset has no row for '%s', topic %s, partition %d: claim it first"
+              .formatted(consumer, topicId, partition));
+    }
+    return claim;
+  }
+
+  /** Returns who claimed last, and holds the partition until the transaction ends. */
+  @Nullable Claim find(Connection connection, String topicId, int partition) throws SQLException {
     try (PreparedStatement select =
         connection.prepareStatement(
             "SELECT epoch, next_offset FROM lockstep_inbox_offset" + KEY + " FOR UPDATE")) {
       key(select, 1, topicId, partition);
       try (ResultSet row = select.executeQuery()) {
-        if (!row.next()) {
-          throw new SQLException(
-              "lockstep_inbox_offset has no row for '%s', topic %s, partition %d: claim it first"
-                  .formatted(consumer, topicId, partition));
-        }
-        return new Claim(topicId, partition, row.getLong(1), row.getLong(2));
+        return row.next() ? new Claim(topicId, partition, row.getLong(1), row.getLong(2)) : null;
       }
+    }
+  }
+
+  /** Sets a partition behind {@link #find}; whoever claimed it before handles nothing any more. */
+  void move(Connection connection, Claim found, long nextOffset) throws SQLException {
+    try (PreparedStatement update =
+        connection.prepareStatement(
+            "UPDATE lockstep_inbox_offset SET next_offset = ?, epoch = epoch + 1" + KEY)) {
+      update.setLong(1, nextOffset);
+      key(update, 2, found.topicId(), found.partition());
+      int unused = update.executeUpdate();
     }
   }
 

@@ -12,9 +12,11 @@ import java.util.Optional;
  * @param faults what is wrong now, by shard; empty when all is well
  * @param blocked what waits in {@code lockstep_outbox_parked}, in the shards of this relay: topics
  *     and keys (not which: {@link OutboxAdmin#blocked}), with the reason; at most 100 a shard
- * @param notes what makes messages later and loses none: why the ledger is read although the log
- *     should be followed, why commits in other processes are found by polling alone, where readers
- *     stand because a transaction hangs, or of which topics that cannot be seen
+ * @param notes what makes messages later, or tables longer, and loses none: why the ledger is read
+ *     although the log should be followed, why commits in other processes are found by polling
+ *     alone, where readers stand because a transaction hangs, or of which topics that cannot be
+ *     seen; and what the database refuses the relay beside publishing: to move delayed messages, to
+ *     truncate
  * @param groupFault why this relay gets no shards now; empty when all is well
  */
 public record RelayHealth(

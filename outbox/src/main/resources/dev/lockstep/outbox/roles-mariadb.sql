@@ -47,4 +47,5 @@ GRANT SELECT, UPDATE (paused_by) ON lockstep_outbox_meta TO lockstep_operator;
 GRANT SELECT, UPDATE (unblock_requested) ON lockstep_outbox_blocked TO lockstep_operator;
 GRANT SELECT, UPDATE (released), DELETE ON lockstep_outbox_parked TO lockstep_operator;
 GRANT SELECT, UPDATE (released), DELETE ON lockstep_inbox_parked TO lockstep_operator;
+GRANT SELECT, UPDATE (next_offset, epoch) ON lockstep_inbox_offset TO lockstep_operator;
 GRANT SELECT, INSERT (principal, reason, operation) ON lockstep_outbox_operation TO lockstep_operator;

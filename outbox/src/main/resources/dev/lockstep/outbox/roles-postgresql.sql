@@ -68,6 +68,7 @@ GRANT UPDATE (paused_by) ON lockstep_outbox_meta TO lockstep_operator;
 GRANT UPDATE (unblock_requested) ON lockstep_outbox_blocked TO lockstep_operator;
 GRANT UPDATE (released), DELETE ON lockstep_outbox_parked TO lockstep_operator;
 GRANT SELECT, UPDATE (released), DELETE ON lockstep_inbox_parked TO lockstep_operator;
+GRANT SELECT, UPDATE (next_offset, epoch) ON lockstep_inbox_offset TO lockstep_operator;
 GRANT INSERT ON lockstep_outbox_operation TO lockstep_operator;
 
 -- An operator who may reconcile: gives the outbox a new id and positions, as a relay that takes every

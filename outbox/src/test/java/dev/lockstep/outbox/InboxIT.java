@@ -28,12 +28,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
@@ -316,7 +317,15 @@ class InboxIT extends InboxServers {
                     .hasEntrySatisfying(
                         topic + "-0",
                         fault -> assertThat(fault).contains("deleted before they were handled")));
-        world.execute("UPDATE lockstep_inbox_offset SET next_offset = " + end + " WHERE part = 0");
+        InboxAdmin admin = new InboxAdmin(world.dataSource);
+        assertThat(admin.acceptLoss(options, topic, 1, "who", "nothing is missing there"))
+            .isFalse();
+        assertThat(admin.acceptLoss(options, topic, 0, "who", "sent again by hand")).isTrue();
+        assertThat(
+                world.number(
+                    "SELECT count(*) FROM lockstep_outbox_operation WHERE principal = 'who'"
+                        + " AND operation LIKE 'accept the loss%offsets 1 to%'"))
+            .isEqualTo(1);
         world.publish(message(topic, "a", "4").toPartition(0));
         soon(() -> assertThat(handled).containsExactly("1", "3", "4"));
         soon(() -> assertThat(consumer.health().isHealthy()).isTrue());
@@ -355,19 +364,40 @@ class InboxIT extends InboxServers {
                         fault ->
                             assertThat(fault)
                                 .contains("offsets 1 to 1 were deleted before they were handled")
-                                .contains("--reset-offsets --to-offset 2")));
+                                .contains("InboxAdmin.acceptLoss")));
+        assertThatThrownBy(() -> accept(world, options, gap))
+            .isInstanceOf(OutboxException.class)
+            .hasMessageContaining("stop it in all processes first");
       }
-      world
-          .kafka()
-          .alterConsumerGroupOffsets(options.consumer(), Map.of(gap, new OffsetAndMetadata(2)))
-          .all()
-          .get();
+      assertThat(accept(world, options, gap)).isTrue();
+      assertThat(committed(world, options)).containsEntry(gap, 2L);
+      assertThat(accept(world, options, gap)).isFalse();
       try (InboxConsumer consumer = InboxConsumer.start(world.outbox, options, handler)) {
         world.publish(message(topic, "a", "4").toPartition(0));
         soon(() -> assertThat(handled).containsExactly("1", "3", "4"));
         assertThat(consumer.health().isHealthy()).isTrue();
       }
       assertThat(relay.health().isHealthy()).isTrue();
+    }
+  }
+
+  private static boolean accept(OutboxWorld world, InboxOptions options, TopicPartition gap)
+      throws SQLException {
+    return new InboxAdmin(world.dataSource)
+        .acceptLoss(options, gap.topic(), gap.partition(), "who", "sent again by hand");
+  }
+
+  @Test
+  void topicThatIsCreatedAMomentLaterIsWaitedFor() throws Exception {
+    try (OutboxWorld world = world(TestDatabase.Kind.H2)) {
+      InboxOptions options = options(world, Mode.IDS);
+      CompletableFuture<InboxConsumer> started =
+          CompletableFuture.supplyAsync(
+              () -> InboxConsumer.start(world.outbox, options, (tx, record) -> {}));
+      world.createTopic(topic(world), 2, Map.of());
+      try (InboxConsumer consumer = started.get(60, TimeUnit.SECONDS)) {
+        soon(() -> assertThat(consumer.health().isHealthy()).isTrue());
+      }
     }
   }
 

@@ -57,6 +57,7 @@ class RolesIT {
               () ->
                   assertThat(new OutboxAdmin(users.relay).truncatePublished(owner.options))
                       .isTrue());
+          publishesOnWithoutTheRightToCleanUp(owner, users, relay);
         }
         String no = "permission denied";
         nobodyDoesTheWorkOfOthers(users, no);
@@ -69,6 +70,33 @@ class RolesIT {
         onlyTheReconcilerReconciles(owner, users, no);
       }
     }
+  }
+
+  private static void publishesOnWithoutTheRightToCleanUp(
+      OutboxWorld owner, Users users, OutboxRelay relay) throws Exception {
+    owner.execute("REVOKE DELETE ON lockstep_outbox_scheduled FROM lockstep_relay");
+    for (int segment = 0; segment < 4; segment++) {
+      owner.execute("REVOKE TRUNCATE ON lockstep_outbox_%d FROM lockstep_relay".formatted(segment));
+    }
+    execute(users.writer, "SELECT lockstep_outbox_publish('roles', 'g', '1')");
+    soon(() -> assertThat(owner.read("roles")).contains("g=1"));
+    soon(
+        () ->
+            assertThat(relay.health().notes())
+                .anySatisfy(
+                    note ->
+                        assertThat(note)
+                            .contains("delayed messages", "permission denied", "roles-")));
+    assertThat(relay.health().isHealthy()).isTrue();
+    assertThatThrownBy(() -> new OutboxAdmin(users.relay).truncatePublished(owner.options))
+        .hasMessageContaining("permission denied");
+
+    owner.execute("GRANT DELETE ON lockstep_outbox_scheduled TO lockstep_relay");
+    for (int segment = 0; segment < 4; segment++) {
+      owner.execute("GRANT TRUNCATE ON lockstep_outbox_%d TO lockstep_relay".formatted(segment));
+    }
+    soon(() -> assertThat(relay.health().notes()).isEmpty());
+    soon(() -> assertThat(new OutboxAdmin(users.relay).truncatePublished(owner.options)).isTrue());
   }
 
   private static void onlyTheReconcilerReconciles(OutboxWorld owner, Users users, String no)
@@ -207,10 +235,11 @@ class RolesIT {
     for (Mode mode : Mode.values()) {
       String name = "reader-" + mode;
       refuses.set(true);
+      InboxOptions options = InboxOptions.of(owner.config, name, mode, topic).parkingAfter(1);
       try (InboxConsumer consumer =
           InboxConsumer.start(
               new Outbox(users.consumer),
-              InboxOptions.of(owner.config, name, mode, topic).parkingAfter(1),
+              options,
               (tx, record) -> {
                 if (refuses.get()) {
                   throw new IllegalStateException("not yet");
@@ -229,7 +258,11 @@ class RolesIT {
         soon(() -> assertThat(consumer.health().handled()).isEqualTo(1));
         assertThat(consumer.health().isHealthy()).isTrue();
       }
+      assertThat(admin.acceptLoss(options, topic, 0, "the_operator", "test")).isFalse();
     }
+    execute(
+        users.operator,
+        "UPDATE lockstep_inbox_offset SET next_offset = next_offset, epoch = epoch + 1");
     SequenceInbox sequence = new SequenceInbox("reader");
     for (int n = 1; n <= 2; n++) {
       RowSource row = new RowSource(new UUID(0, 1), 0, 1, n, UUID.randomUUID());

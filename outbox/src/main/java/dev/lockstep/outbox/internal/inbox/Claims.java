@@ -6,17 +6,11 @@ import dev.lockstep.outbox.InboxOptions.Mode;
 import dev.lockstep.outbox.OffsetInbox;
 import dev.lockstep.outbox.OffsetInbox.Claim;
 import dev.lockstep.outbox.Outbox;
-import dev.lockstep.outbox.OutboxException;
 import dev.lockstep.outbox.internal.sql.Dialect;
 import java.sql.SQLException;
 import java.time.Duration;
 import java.util.List;
-import java.util.Objects;
 import java.util.Set;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
-import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.TopicPartition;
@@ -26,7 +20,6 @@ import org.jspecify.annotations.Nullable;
 final class Claims {
 
   private static final Duration ANSWER = Duration.ofSeconds(5);
-  private static final long DESCRIBED_SECONDS = 20;
 
   /**
    * Where a partition goes on.
@@ -65,7 +58,10 @@ final class Claims {
   }
 
   private Claim claimOffset(TopicPartition partition) throws SQLException {
-    String topicId = topicId(partition.topic());
+    String topicId;
+    try (InboxTopics topics = new InboxTopics(options)) {
+      topicId = topics.topicId(partition.topic());
+    }
     return outbox.callInTransaction(
         tx -> {
           Dialect.of(tx.connection()).limitLockWaits(tx.connection());
@@ -84,45 +80,14 @@ final class Claims {
 
   /** Returns what is wrong where records that nobody handled are gone; null: none are. */
   @Nullable String missing(TopicPartition partition, long next) {
-    long beginning = beginning(partition);
-    if (next < beginning) {
-      return "offsets %d to %d were deleted before they were handled; if that is accepted, %s"
-          .formatted(next, beginning - 1, accepting(partition, beginning));
-    }
     long end = consumer.endOffsets(List.of(partition), ANSWER).getOrDefault(partition, next);
-    return next > end
-        ? "the topic ends at %d, %d was handled: it lost its end; if that is accepted, %s"
-            .formatted(end, next, accepting(partition, end))
-        : null;
+    Gap gap = Gap.between(next, beginning(partition), end);
+    return gap == null ? null : gap.describe() + accepting();
   }
 
-  private String accepting(TopicPartition partition, long offset) {
+  private String accepting() {
     return options.mode() == Mode.OFFSETS
-        ? "set next_offset of lockstep_inbox_offset to " + offset
-        : "stop this consumer and run 'kafka-consumer-groups --bootstrap-server %s --group %s --topic %s:%d --reset-offsets --to-offset %d --execute'"
-            .formatted(
-                options.config().bootstrapServers(),
-                options.config().named(options.consumer()),
-                partition.topic(),
-                partition.partition(),
-                offset);
-  }
-
-  private String topicId(String topic) {
-    try (Admin admin = Admin.create(options.config().client())) {
-      return Objects.requireNonNull(
-              admin
-                  .describeTopics(List.of(topic))
-                  .allTopicNames()
-                  .get(DESCRIBED_SECONDS, TimeUnit.SECONDS)
-                  .get(topic))
-          .topicId()
-          .toString();
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new OutboxException("Interrupted while looking at '" + topic + "'", e);
-    } catch (ExecutionException | TimeoutException e) {
-      throw new OutboxException("Topic '%s' cannot be described: %s".formatted(topic, e), e);
-    }
+        ? "; if that is accepted, InboxAdmin.acceptLoss lets it go on"
+        : "; if that is accepted, stop this consumer, and InboxAdmin.acceptLoss lets it go on";
   }
 }

@@ -50,6 +50,8 @@ public final class InboxLoop implements AutoCloseable {
   private static final long LOOK_NANOS = Duration.ofSeconds(3).toNanos();
   private static final long RETRY_NANOS = Duration.ofSeconds(1).toNanos();
   private static final long TIMEOUT_SECONDS = 20;
+  private static final Duration CREATED = Duration.ofSeconds(3);
+  private static final long PAUSE_NANOS = Duration.ofMillis(200).toNanos();
 
   /**
    * A partition that waits for its next attempt.
@@ -110,30 +112,44 @@ public final class InboxLoop implements AutoCloseable {
     thread.start();
   }
 
+  /** All that is wrong at once; a topic that was just created may not be known to all brokers. */
   private void requireTopics() {
+    long giveUp = System.nanoTime() + CREATED.toNanos();
+    Set<String> missing = missing();
+    while (!missing.isEmpty() && System.nanoTime() < giveUp) {
+      LockSupport.parkNanos(PAUSE_NANOS);
+      missing = missing();
+    }
     List<String> wrong = new ArrayList<>();
-    TopicTable registered = new TopicTable(outbox.dataSource());
-    try {
-      TreeSet<String> missing = new TreeSet<>(options.topics());
-      missing.removeAll(consumer.listTopics(Duration.ofSeconds(TIMEOUT_SECONDS)).keySet());
-      missing.forEach(topic -> wrong.add("topic '%s' does not exist".formatted(topic)));
-      if (options.mode() == Mode.OFFSETS) {
-        Map<String, TopicTable.Topic> all = registered.all();
-        for (String topic : options.topics()) {
-          TopicTable.Topic known = all.get(topic);
-          if (known != null && known.lane() == Lane.EXPRESS) {
-            wrong.add(
-                "topic '%s' is of the express lane, where a repeat has an offset of its own: use Mode.IDS"
-                    .formatted(topic));
-          }
-        }
-      }
-    } catch (SQLException e) {
-      throw new OutboxException("Registered topics could not be read", e);
+    missing.forEach(topic -> wrong.add("topic '%s' does not exist".formatted(topic)));
+    if (options.mode() == Mode.OFFSETS) {
+      wrong.addAll(ofTheExpressLane());
     }
     if (!wrong.isEmpty()) {
       throw new OutboxException(
           "Consumer '%s' cannot start: %s".formatted(options.consumer(), String.join("; ", wrong)));
+    }
+  }
+
+  private Set<String> missing() {
+    Set<String> missing = new TreeSet<>(options.topics());
+    missing.removeAll(consumer.listTopics(Duration.ofSeconds(TIMEOUT_SECONDS)).keySet());
+    return missing;
+  }
+
+  private List<String> ofTheExpressLane() {
+    try {
+      return new TopicTable(outbox.dataSource())
+          .all().entrySet().stream()
+              .filter(known -> options.topics().contains(known.getKey()))
+              .filter(known -> known.getValue().lane() == Lane.EXPRESS)
+              .map(
+                  known ->
+                      "topic '%s' is of the express lane, where a repeat has an offset of its own: use Mode.IDS"
+                          .formatted(known.getKey()))
+              .toList();
+    } catch (SQLException e) {
+      throw new OutboxException("Registered topics could not be read", e);
     }
   }
 

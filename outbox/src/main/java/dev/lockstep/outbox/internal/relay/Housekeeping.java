@@ -7,8 +7,10 @@ import dev.lockstep.outbox.internal.write.TopicTable;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.SQLException;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
@@ -40,6 +42,7 @@ final class Housekeeping implements AutoCloseable {
   private final BooleanSupplier isFirst;
   private final Runnable wake;
   private final Measure measure;
+  private final Map<String, String> refused = new ConcurrentHashMap<>();
   private final ScheduledExecutorService thread;
   private final String name;
 
@@ -77,13 +80,18 @@ final class Housekeeping implements AutoCloseable {
   }
 
   void start() {
-    every(TOPICS_MS, this::lookAtTopics);
-    every(LIMITS_MS, this::keepLimits);
-    every(DUE_MS, this::moveDue);
-    every(BACKLOG_MS, this::measure);
+    every(TOPICS_MS, "topics are not looked at", this::lookAtTopics);
+    every(LIMITS_MS, "limits of topics are not written down for writers", this::keepLimits);
+    every(DUE_MS, "delayed messages stay where they are, due or not", this::moveDue);
+    every(BACKLOG_MS, "what waits is not counted", this::measure);
     if (hasSegments) {
-      every(SEGMENTS_MS, this::truncate);
+      every(SEGMENTS_MS, "rows that are published are not truncated", this::truncate);
     }
+  }
+
+  /** What the database refuses for good, until somebody changes rights or tables. */
+  List<String> notes() {
+    return refused.values().stream().sorted().toList();
   }
 
   @Override
@@ -101,22 +109,36 @@ final class Housekeeping implements AutoCloseable {
     void run() throws SQLException, InterruptedException;
   }
 
-  private void every(long millis, Chore chore) {
+  private void every(long millis, String otherwise, Chore chore) {
     var unused =
         thread.scheduleWithFixedDelay(
-            () -> {
-              try {
-                chore.run();
-              } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
-              } catch (SQLException | RuntimeException e) {
-                // the shards tell when a server is away; this is tried again
-                LOG.debug("Housekeeping of outbox '{}' is tried again", name, e);
-              }
-            },
-            millis,
-            millis,
-            TimeUnit.MILLISECONDS);
+            () -> run(otherwise, chore), millis, millis, TimeUnit.MILLISECONDS);
+  }
+
+  /**
+   * @param otherwise what people notice while it cannot be done
+   */
+  private void run(String otherwise, Chore chore) {
+    try {
+      chore.run();
+      refused.remove(otherwise);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    } catch (SQLException e) {
+      if (Segments.isRefused(e)) {
+        String note =
+            "%s: %s; give the relay its role again, as roles-postgresql.sql and roles-mariadb.sql in the jar do"
+                .formatted(otherwise, e.getMessage());
+        if (!note.equals(refused.put(otherwise, note))) {
+          LOG.warn("Outbox '{}': {}", name, note);
+        }
+      } else {
+        LOG.debug("Housekeeping of outbox '{}' is tried again", name, e);
+      }
+    } catch (RuntimeException e) {
+      // the shards tell when a server is away; this is tried again
+      LOG.debug("Housekeeping of outbox '{}' is tried again", name, e);
+    }
   }
 
   private void lookAtTopics() throws SQLException, InterruptedException {

@@ -230,6 +230,7 @@ public final class RelayGroup implements AutoCloseable {
     if (deaf != null && options.listening()) {
       notes.add("commits in other processes are found by polling: " + deaf);
     }
+    notes.addAll(housekeeping.notes());
     running.values().forEach(shard -> notes.addAll(shard.relay().notes()));
     return notes.stream().distinct().toList();
   }

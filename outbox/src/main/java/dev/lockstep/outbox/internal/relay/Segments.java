@@ -93,6 +93,9 @@ public final class Segments {
       try {
         return lockAndTruncate(connection, segment, positions);
       } catch (SQLException e) {
+        if (isRefused(e)) {
+          throw e;
+        }
         // a lock that is held for long, or for a moment; positions only ever move on
         LOG.debug("Segment {} is not truncated now: {}", segment, e.getMessage());
         LockSupport.parkNanos(BETWEEN_NANOS);
@@ -124,6 +127,11 @@ public final class Segments {
     } finally {
       connection.setAutoCommit(true);
     }
+  }
+
+  /** Tells whether rights or tables are missing: class 42, which no second try changes. */
+  static boolean isRefused(SQLException e) {
+    return e.getSQLState() != null && e.getSQLState().startsWith("42");
   }
 
   /** Tells whether a row of the segment lies outside its shard's committed position. */
