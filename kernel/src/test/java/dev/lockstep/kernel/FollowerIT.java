@@ -146,8 +146,8 @@ class FollowerIT {
 
       // the alarm needs ticks, which only the twin is left to send
       int expected = before + 250;
-      await().atMost(Duration.ofSeconds(5)).until(() -> effects().size() > expected);
-      await().atMost(Duration.ofSeconds(10)).until(() -> closed("a"));
+      await().atMost(LONG).until(() -> effects().size() > expected);
+      await().atMost(LONG).until(() -> closed("a"));
 
       assertThat(twin.isAlive()).isTrue();
       owner = world.process("owner");

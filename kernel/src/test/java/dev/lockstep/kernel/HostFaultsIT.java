@@ -275,7 +275,7 @@ class HostFaultsIT {
               input(2).topic(), 2, null, Tally.CODEC.encode(new Tally.Add("key-x", 1))));
       foreign.flush();
       await()
-          .atMost(Duration.ofSeconds(2))
+          .atMost(SOON)
           .pollInterval(Duration.ofMillis(50))
           .untilAsserted(
               () ->

@@ -129,12 +129,16 @@ public final class LeaderElection implements AutoCloseable {
     }
   }
 
-  private synchronized void run() {
-    if (closed) {
-      return;
+  private void run() {
+    CompletableFuture<Lease> next;
+    synchronized (this) {
+      if (closed) {
+        return;
+      }
+      next = lock.acquireAsync(WITHOUT_END);
+      campaign = next;
     }
-    CompletableFuture<Lease> next = lock.acquireAsync(WITHOUT_END);
-    campaign = next;
+    // not under the monitor: a reply that is there already is told by this thread
     var unused =
         next.whenComplete(
             (won, error) -> {
@@ -174,9 +178,11 @@ public final class LeaderElection implements AutoCloseable {
   }
 
   /** Tells the candidate what is new to it; null: it leads no more. */
-  private void tell(@Nullable Term now) {
+  private void tell(@Nullable Term news) {
     Term before;
     synchronized (telling) {
+      // it may have been closed or have resigned since, and then that was told before this
+      Term now = news != null && holds(news) ? news : null;
       before = told;
       told = now;
       try {
@@ -190,6 +196,11 @@ public final class LeaderElection implements AutoCloseable {
         LOG.error("Candidate of {} failed", lock.keys(), e);
       }
     }
+  }
+
+  private synchronized boolean holds(Term term) {
+    Lease held = lease;
+    return held != null && new Term(held.token()).equals(term);
   }
 
   private void failed(@Nullable Throwable error) {

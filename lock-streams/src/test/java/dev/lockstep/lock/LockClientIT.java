@@ -281,7 +281,11 @@ class LockClientIT {
 
       assertThat(states.poll(5, TimeUnit.SECONDS)).isEqualTo(Lease.State.JEOPARDY);
       assertThat(states.poll(40, TimeUnit.SECONDS)).isEqualTo(Lease.State.SAFE);
-      assertThat(inspector.locks("outage-", 100)).hasSize(20).isEqualTo(before);
+      await()
+          .atMost(WAIT)
+          .ignoreExceptionsInstanceOf(LockException.class)
+          .untilAsserted(
+              () -> assertThat(inspector.locks("outage-", 100)).hasSize(20).isEqualTo(before));
       assertThat(queue).noneMatch(CompletableFuture::isDone);
       await().atMost(WAIT).until(() -> held.stream().allMatch(l -> l.state() == Lease.State.SAFE));
       long token = lease.token();

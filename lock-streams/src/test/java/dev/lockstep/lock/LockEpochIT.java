@@ -89,7 +89,8 @@ class LockEpochIT {
         held.onChange(states::add);
         waiting = b.lock("k").acquireAsync(WAIT.multipliedBy(4));
         lease("saga-7", "of saga");
-        await().atMost(WAIT).until(() -> inspector.lock("of saga").isPresent());
+        awaitSeen(inspector, "of saga");
+        awaitSeen(inspector, "k");
         await().atMost(WAIT).until(() -> inspector.lock("k").orElseThrow().waiting() == 1);
         awaitFolded();
         assertThatThrownBy(() -> startEpoch(LockWorld.PARTITIONS))
@@ -112,13 +113,13 @@ class LockEpochIT {
       assertThat(layout.getOrder().getPrincipal()).isEqualTo("ops@example");
       try (LockService second = service();
           LockInspector inspector = LockInspector.start(config)) {
-        await().atMost(WAIT).until(() -> inspector.lock("k").isPresent());
+        awaitSeen(inspector, "k");
         LockStatus status = inspector.lock("k").orElseThrow();
         assertThat(status.holders().get(0).token()).isEqualTo(held.token());
         assertThat(status.waiting()).isEqualTo(1);
         assertThat(inspector.lock("of saga").orElseThrow().holders().get(0).session())
             .isEqualTo("saga-7");
-        await().atMost(WAIT).untilAsserted(held::ensureValid);
+        await().atMost(WAIT).until(() -> held.state() == Lease.State.SAFE);
         assertThat(states).doesNotContain(Lease.State.LOST);
         assertThat(waiting).isNotDone();
 
@@ -205,13 +206,21 @@ class LockEpochIT {
 
       assertThat(layout().getTopicEpoch()).isBetween(2, 6);
       try (LockService second = service()) {
-        await().atMost(WAIT).untilAsserted(held::ensureValid);
+        await().atMost(WAIT).until(() -> held.state() == Lease.State.SAFE);
         assertThat(held.release().get(20, TimeUnit.SECONDS)).isTrue();
       }
     }
   }
 
   /** Until the service has committed everything that stands in the log now. */
+  /** An inspector that is not ready yet says so by an exception. */
+  private static void awaitSeen(LockInspector inspector, String key) {
+    await()
+        .atMost(WAIT)
+        .ignoreExceptionsInstanceOf(LockException.class)
+        .until(() -> inspector.lock(key).isPresent());
+  }
+
   private void awaitFolded() throws Exception {
     try (Admin admin = Admin.create(config.client())) {
       Map<TopicPartition, OffsetSpec> latest = new HashMap<>();

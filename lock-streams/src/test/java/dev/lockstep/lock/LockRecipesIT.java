@@ -29,6 +29,7 @@ import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 import java.util.regex.Pattern;
 import javax.sql.DataSource;
@@ -131,6 +132,24 @@ class LockRecipesIT {
     assertThat(terms).doesNotContain(-1L).hasSize(2);
   }
 
+  /**
+   * Found by a reader of the code: it was told of its election behind its own end, and for good.
+   */
+  @Test
+  void candidateThatLeavesWhileItWinsDoesNotBelieveItLeads() {
+    AtomicInteger leading = new AtomicInteger();
+    Queue<Long> terms = new ConcurrentLinkedQueue<>();
+    for (int i = 0; i < 100; i++) {
+      LeaderElection one =
+          LeaderElection.join(client, "leaving", "one", new Member(leading, terms));
+      // around the time that a reply takes
+      LockSupport.parkNanos(TimeUnit.MICROSECONDS.toNanos(100L * i));
+      one.close();
+    }
+    await().during(Duration.ofMillis(500)).atMost(WAIT).until(() -> leading.get() == 0);
+    assertThat(terms).doesNotContain(-1L);
+  }
+
   @Test
   void observerIsToldWhoLeads() {
     AtomicInteger leading = new AtomicInteger();
@@ -141,6 +160,8 @@ class LockRecipesIT {
       try (LeaderElection one =
           LeaderElection.join(client, "observed", "one", new Member(leading, terms))) {
         await().atMost(WAIT).until(() -> told.size() == 2);
+        // the observer may hear of it before the candidate
+        await().atMost(WAIT).until(() -> one.leads().isPresent());
         assertThat(observer.leader().orElseThrow().term()).isEqualTo(one.leads().orElseThrow());
         assertThat(observer.leader().orElseThrow().name()).isEqualTo("one");
       }
@@ -151,12 +172,14 @@ class LockRecipesIT {
 
   @Test
   void jobRunsOnceWhoeverIsDue() throws Exception {
-    JobLock job = JobLock.of(client, "job", Duration.ofMinutes(1), Duration.ofSeconds(2));
+    // what a slow machine may take between the two runs
+    Duration least = Duration.ofSeconds(8);
+    JobLock job = JobLock.of(client, "job", Duration.ofMinutes(1), least);
     try (LockClient other = world.client()) {
-      JobLock same = JobLock.of(other, "job", Duration.ofMinutes(1), Duration.ofSeconds(2));
+      JobLock same = JobLock.of(other, "job", Duration.ofMinutes(1), least);
 
       assertThat(job.run(() -> "done")).hasValue("done");
-      assertThat(same.run(() -> "again")).as("kept for at least 2 s").isEmpty();
+      assertThat(same.run(() -> "again")).as("kept for at least 8 s").isEmpty();
       await()
           .atMost(WAIT)
           .untilAsserted(() -> assertThat(same.run(() -> "later")).hasValue("later"));
@@ -201,7 +224,7 @@ class LockRecipesIT {
   @Test
   void jobIsNotRunTwiceWithinAtLeastThoughItsClientIsClosed() throws Exception {
     Duration most = Duration.ofMinutes(1);
-    Duration least = Duration.ofSeconds(3);
+    Duration least = Duration.ofSeconds(8);
     try (LockClient one = world.client()) {
       assertThat(JobLock.of(one, "closed job", most, least).run(() -> 1)).hasValue(1);
     }
@@ -249,7 +272,7 @@ class LockRecipesIT {
   @Test
   void shedLockRunsAJobInOneProcessOnly() throws Exception {
     LockConfiguration job =
-        new LockConfiguration(Instant.EPOCH, "shed", Duration.ofMinutes(1), Duration.ofSeconds(2));
+        new LockConfiguration(Instant.EPOCH, "shed", Duration.ofMinutes(1), Duration.ofSeconds(8));
     try (LockClient other = world.client()) {
       DefaultLockingTaskExecutor one = new DefaultLockingTaskExecutor(new ShedLockProvider(client));
       DefaultLockingTaskExecutor two = new DefaultLockingTaskExecutor(new ShedLockProvider(other));
@@ -258,7 +281,7 @@ class LockRecipesIT {
       one.executeWithLock((Runnable) runs::incrementAndGet, job);
       two.executeWithLock((Runnable) runs::incrementAndGet, job);
 
-      assertThat(runs).as("kept for at least 2 s").hasValue(1);
+      assertThat(runs).as("kept for at least 8 s").hasValue(1);
       await()
           .atMost(WAIT)
           .until(
@@ -273,11 +296,11 @@ class LockRecipesIT {
   void shedLockIsExtendedAndGivenBackWhenItsTimeIsOver() throws Exception {
     ShedLockProvider provider = new ShedLockProvider(client);
     LockConfiguration job =
-        new LockConfiguration(Instant.EPOCH, "extended", Duration.ofMillis(500), Duration.ZERO);
+        new LockConfiguration(Instant.EPOCH, "extended", Duration.ofSeconds(5), Duration.ZERO);
 
     SimpleLock lock = provider.lock(job).orElseThrow();
-    SimpleLock longer = lock.extend(Duration.ofSeconds(2), Duration.ZERO).orElseThrow();
     long begun = System.nanoTime();
+    SimpleLock longer = lock.extend(Duration.ofSeconds(2), Duration.ZERO).orElseThrow();
     await().atMost(WAIT).until(() -> provider.lock(job).isPresent());
 
     assertThat(Duration.ofNanos(System.nanoTime() - begun)).isGreaterThan(Duration.ofMillis(1900));
@@ -346,6 +369,8 @@ class LockRecipesIT {
     Lease first = client.lock("history").onBehalfOf("alice").acquire(WAIT);
     first.release().get(10, TimeUnit.SECONDS);
     Lease second = client.lock("history").onBehalfOf("bob").acquire(WAIT);
+    // a reply may come before its event
+    await().atMost(WAIT).until(() -> LockHistory.holdings(world.config(), "history").size() == 2);
     List<Holding> all = LockHistory.holdings(world.config(), "history");
     second.close();
 
@@ -365,6 +390,12 @@ class LockRecipesIT {
   @Test
   void consumerBeginsWhereItIsTold() throws Exception {
     client.lock("begin").onBehalfOf("early").acquire(WAIT).release().get(10, TimeUnit.SECONDS);
+    await()
+        .atMost(WAIT)
+        .until(
+            () ->
+                LockHistory.holdings(world.config(), "begin").stream()
+                    .anyMatch(holding -> holding.to() != null));
     Instant between = LockHistory.holdings(world.config(), "begin").get(0).to().plusMillis(1);
     Queue<String> all = new ConcurrentLinkedQueue<>();
     Queue<String> late = new ConcurrentLinkedQueue<>();
@@ -444,7 +475,8 @@ class LockRecipesIT {
         consumers.add(timed("timed-" + i, LockEvents.From.at(begin), event -> own.add(event.id())));
       }
       await().atMost(WAIT).until(() -> seen.stream().noneMatch(Queue::isEmpty));
-      Instant end = List.copyOf(all).get(all.size() - 1).at();
+      List<LockEvent> now = List.copyOf(all);
+      Instant end = now.get(now.size() - 1).at();
       await().atMost(WAIT).until(() -> all.stream().anyMatch(e -> e.at().isAfter(end)));
       for (int i = 0; i < seen.size(); i++) {
         Queue<String> own = seen.get(i);

@@ -101,6 +101,8 @@ class HangingIT {
       Map<String, Object> settings = world.config.client();
       settings.put(
           "transactional.id", "lockstep-outbox-%s-%d".formatted(world.options.name(), shard));
+      // longer than it takes to make all scenes: a broker that lives would end it in time
+      settings.put("transaction.timeout.ms", 600_000);
       this.producer =
           new KafkaProducer<>(settings, new ByteArraySerializer(), new ByteArraySerializer());
       producer.initTransactions();

@@ -22,13 +22,13 @@ import java.time.Duration;
 import java.time.Instant;
 import java.time.ZoneOffset;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -261,7 +261,7 @@ class InboxIT extends InboxServers {
 
   @Test
   void messageThatWasSentAndAbortedIsNotHandled() throws Exception {
-    List<String> handled = Collections.synchronizedList(new ArrayList<>());
+    List<String> handled = new CopyOnWriteArrayList<>();
     try (OutboxWorld world = world(TestDatabase.Kind.POSTGRESQL);
         OutboxRelay relay = relay(world, Lane.EXACTLY_ONCE)) {
       String topic = topic(world);
@@ -289,7 +289,7 @@ class InboxIT extends InboxServers {
 
   @Test
   void recordsThatWereDeletedUnhandledStopTheirPartitionWithTheRange() throws Exception {
-    List<String> handled = Collections.synchronizedList(new ArrayList<>());
+    List<String> handled = new CopyOnWriteArrayList<>();
     InboxHandler handler = (tx, record) -> handled.add(text(record.value()));
     try (OutboxWorld world = world(TestDatabase.Kind.POSTGRESQL);
         OutboxRelay relay = relay(world, Lane.EXACTLY_ONCE)) {
@@ -337,7 +337,7 @@ class InboxIT extends InboxServers {
   /** Found by a reader of the reference: ids went on behind the gap, and nobody was told. */
   @Test
   void recordsThatWereDeletedUnhandledStopTheirPartitionWhereIdsAreKept() throws Exception {
-    List<String> handled = Collections.synchronizedList(new ArrayList<>());
+    List<String> handled = new CopyOnWriteArrayList<>();
     InboxHandler handler = (tx, record) -> handled.add(text(record.value()));
     try (OutboxWorld world = world(TestDatabase.Kind.POSTGRESQL);
         OutboxRelay relay = relay(world, Lane.EXPRESS)) {
@@ -430,7 +430,7 @@ class InboxIT extends InboxServers {
   /** With the old offsets nothing of the new topic would be handled (outbox-review, 4). */
   @Test
   void topicThatWasMadeAnewAndGroupThatWasForgottenBeginWhereTheyShould() throws Exception {
-    List<String> handled = Collections.synchronizedList(new ArrayList<>());
+    List<String> handled = new CopyOnWriteArrayList<>();
     InboxHandler handler = (tx, record) -> handled.add(text(record.value()));
     try (OutboxWorld world = world(TestDatabase.Kind.POSTGRESQL);
         OutboxRelay relay = relay(world, Lane.EXACTLY_ONCE)) {

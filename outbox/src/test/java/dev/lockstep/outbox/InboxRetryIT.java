@@ -12,11 +12,10 @@ import dev.lockstep.schema.LockstepConfig;
 import dev.lockstep.testkit.process.ChildJvm;
 import java.sql.SQLTransientException;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
@@ -37,7 +36,7 @@ class InboxRetryIT extends InboxServers {
   @EnumSource(TestDatabase.Kind.class)
   void messageIsHandledOnceAndAsItCame(TestDatabase.Kind kind) throws Exception {
     AtomicReference<String> fault = new AtomicReference<>("not yet");
-    List<ConsumerRecord<byte[], byte[]>> tried = Collections.synchronizedList(new ArrayList<>());
+    List<ConsumerRecord<byte[], byte[]>> tried = new CopyOnWriteArrayList<>();
     try (OutboxWorld world = world(kind)) {
       String topic = topic(world);
       world.outbox.register(topic + "-answers", Lane.EXACTLY_ONCE, 0);
@@ -97,7 +96,7 @@ class InboxRetryIT extends InboxServers {
   @EnumSource(TestDatabase.Kind.class)
   void oneIsDiscardedAndTheRestHandledInTheirOrder(TestDatabase.Kind kind) throws Exception {
     AtomicBoolean refuses = new AtomicBoolean(true);
-    List<String> handled = Collections.synchronizedList(new ArrayList<>());
+    List<String> handled = new CopyOnWriteArrayList<>();
     try (OutboxWorld world = world(kind)) {
       InboxAdmin admin = new InboxAdmin(world.dataSource);
       InboxOptions options = parking(world, Mode.IDS);
@@ -135,7 +134,7 @@ class InboxRetryIT extends InboxServers {
     AtomicBoolean parks = new AtomicBoolean(true);
     AtomicBoolean locked = new AtomicBoolean(true);
     AtomicInteger attempts = new AtomicInteger();
-    List<String> handled = Collections.synchronizedList(new ArrayList<>());
+    List<String> handled = new CopyOnWriteArrayList<>();
     try (OutboxWorld world = world(TestDatabase.Kind.POSTGRESQL)) {
       InboxAdmin admin = new InboxAdmin(world.dataSource);
       InboxOptions options = parking(world, Mode.OFFSETS);
@@ -170,7 +169,7 @@ class InboxRetryIT extends InboxServers {
   @ParameterizedTest
   @CsvSource({"POSTGRESQL, OFFSETS", "MARIADB, IDS"})
   void consumersThatAreKilledHandleEachOnce(TestDatabase.Kind kind, Mode mode) throws Exception {
-    int messages = 1_500;
+    int messages = 2_000;
     try (OutboxWorld world = world(kind)) {
       String topic = topic(world);
       InboxAdmin admin = new InboxAdmin(world.dataSource);

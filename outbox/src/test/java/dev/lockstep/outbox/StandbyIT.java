@@ -146,7 +146,7 @@ class StandbyIT {
       // a pool would wait 5 s for each of its connections, the driver as long for TLS with each try
       PGSimpleDataSource single = new PGSimpleDataSource();
       single.setUrl(
-          primary.url("silent", standby) + "&socketTimeout=1&sslmode=disable&gssEncMode=disable");
+          primary.url("silent", standby) + "&socketTimeout=3&sslmode=disable&gssEncMode=disable");
       Outbox outbox = new Outbox(single);
       String topic = world.createTopic("silent", 1, Map.of());
       world.outbox.register(topic, Lane.EXACTLY_ONCE, 0);
@@ -160,7 +160,7 @@ class StandbyIT {
         standby.promote();
 
         await()
-            .atMost(Duration.ofSeconds(30))
+            .atMost(Duration.ofSeconds(60))
             .ignoreExceptions()
             .until(() -> publishes(outbox, message(topic, "a", "2")));
         soon(() -> assertThat(world.read(topic)).containsExactly("a=1", "a=2"));

@@ -5,6 +5,7 @@ import com.zaxxer.hikari.HikariDataSource;
 import dev.lockstep.benchmark.report.Measured;
 import dev.lockstep.benchmark.report.Measured.Subject;
 import dev.lockstep.schema.LockstepConfig;
+import dev.lockstep.testkit.kafka.KafkaCluster;
 import dev.lockstep.testkit.postgres.PostgresServer;
 import java.nio.charset.StandardCharsets;
 import java.sql.Connection;
@@ -232,7 +233,7 @@ final class OutboxRun {
 
   /** A session that ends tells the server which rows it made dead; until then that may wait. */
   private void awaitEndOfSessions(Place place) throws SQLException {
-    long giveUp = System.nanoTime() + TimeUnit.SECONDS.toNanos(5);
+    long giveUp = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
     while (number(place, OTHER_SESSIONS) > 0 && System.nanoTime() < giveUp) {
       LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(10));
     }
@@ -246,7 +247,7 @@ final class OutboxRun {
     String topic = "slice-" + number;
     try (Admin admin = Admin.create(config.client())) {
       NewTopic made = new NewTopic(topic, Optional.of(PARTITIONS), Optional.empty());
-      admin.createTopics(List.of(made)).all().get();
+      KafkaCluster.createTopics(admin, made);
     }
     return new Place(new HikariDataSource(pool), config, topic, number);
   }

