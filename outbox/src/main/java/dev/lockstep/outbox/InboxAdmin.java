@@ -158,9 +158,10 @@ public final class InboxAdmin {
    * {@link Mode#IDS} Kafka keeps the offsets: the consumer must be stopped, and goes on when it is
    * started.
    *
-   * <p>Asks Kafka as well, with the rights to describe the topic and, for {@link Mode#IDS}, to read
-   * the group. Should the process end between Kafka's answer and the commit, the offset is moved
-   * and nothing is written down.
+   * <p>An end that is lost is looked at for five seconds, since it may come back behind a change of
+   * leaders. Asks Kafka as well, with the rights to describe the topic and, for {@link Mode#IDS},
+   * to read the group. Should the process end between Kafka's answer and the commit, the offset is
+   * moved and nothing is written down.
    *
    * @param options of the consumer
    * @param topic one of its topics

@@ -35,6 +35,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
@@ -370,6 +371,13 @@ class InboxIT extends InboxServers {
             .hasMessageContaining("stop it in all processes first");
       }
       assertThat(accept(world, options, gap)).isTrue();
+      assertThat(committed(world, options)).containsEntry(gap, 2L);
+      world
+          .kafka()
+          .alterConsumerGroupOffsets(options.consumer(), Map.of(gap, new OffsetAndMetadata(9)))
+          .all()
+          .get();
+      assertThat(accept(world, options, gap)).as("the end is lost").isTrue();
       assertThat(committed(world, options)).containsEntry(gap, 2L);
       assertThat(accept(world, options, gap)).isFalse();
       try (InboxConsumer consumer = InboxConsumer.start(world.outbox, options, handler)) {

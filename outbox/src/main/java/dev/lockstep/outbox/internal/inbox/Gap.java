@@ -18,9 +18,14 @@ public record Gap(long next, long goesOnAt) {
     return next > end ? new Gap(next, end) : null;
   }
 
+  /** Tells whether the topic ends before what was handled: for a moment, or for good. */
+  boolean isAtTheEnd() {
+    return next > goesOnAt;
+  }
+
   /** Returns what happened, for people. */
   public String describe() {
-    return next < goesOnAt
+    return !isAtTheEnd()
         ? "offsets %d to %d were deleted before they were handled".formatted(next, goesOnAt - 1)
         : "the topic ends at %d, %d was handled: it lost its end".formatted(goesOnAt, next);
   }

@@ -2,6 +2,7 @@ package dev.lockstep.outbox.internal.inbox;
 
 import dev.lockstep.outbox.InboxOptions;
 import dev.lockstep.outbox.OutboxException;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -9,6 +10,7 @@ import java.util.OptionalLong;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.locks.LockSupport;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.ListOffsetsOptions;
 import org.apache.kafka.clients.admin.OffsetSpec;
@@ -23,6 +25,8 @@ import org.jspecify.annotations.Nullable;
 public final class InboxTopics implements AutoCloseable {
 
   private static final long ANSWER_SECONDS = 20;
+  private static final Duration LEADER_CHANGE = Duration.ofSeconds(5);
+  private static final long PAUSE_NANOS = Duration.ofMillis(200).toNanos();
 
   private final InboxOptions options;
   private final Admin admin;
@@ -46,8 +50,21 @@ public final class InboxTopics implements AutoCloseable {
         .toString();
   }
 
-  /** Returns what is missing before the next record; null: nothing is. */
+  /**
+   * Returns what is missing before the next record; null: nothing is. An end that is lost is looked
+   * at again for a while: behind a change of leaders it may come back.
+   */
   public @Nullable Gap gap(TopicPartition partition, long next) {
+    long giveUp = System.nanoTime() + LEADER_CHANGE.toNanos();
+    Gap gap = gapNow(partition, next);
+    while (gap != null && gap.isAtTheEnd() && System.nanoTime() < giveUp) {
+      LockSupport.parkNanos(PAUSE_NANOS);
+      gap = gapNow(partition, next);
+    }
+    return gap;
+  }
+
+  private @Nullable Gap gapNow(TopicPartition partition, long next) {
     return Gap.between(
         next, offset(partition, OffsetSpec.earliest()), offset(partition, OffsetSpec.latest()));
   }
